@@ -1,0 +1,79 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+TINY = ["--filters", "4", "--latent-dim", "8", "--size", "28", "--batch-size", "8", "--steps-per-epoch", "3"]
+
+
+@pytest.fixture(autouse=True)
+def clean_slate():
+    """Command lines run inside the test process leave no global settings behind."""
+    import keras
+
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """Runs a model's command line in an empty folder: command(module, *args) -> (exit status, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(module, *args):
+        try:
+            module.main([str(a) for a in args])
+            status = 0
+        except SystemExit as end:
+            status = end.code or 0
+        return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def refused(command):
+    """Runs a command line that must end with one line of advice; returns the line."""
+
+    def run(module, *args):
+        status, _, err = command(module, *args)
+        assert status == 2, err
+        lines = [line for line in err.splitlines() if "error: " in line]
+        assert len(lines) == 1 and "Traceback" not in err, err
+        return lines[0]
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder of 30 different colour pictures, 40x36 pixels, as PNG and JPEG."""
+    where = tmp_path / "pictures"
+    (where / "inner").mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for i in range(30):
+        small = random.integers(0, 256, (6, 5, 3), np.uint8)
+        picture = np.kron(small, np.ones((6, 8, 1), np.uint8))
+        iio.imwrite(where / ("inner" if i % 2 else ".") / f"{i:02d}.{'png' if i % 3 else 'jpg'}", picture)
+    return where
+
+
+def start(args, cwd, env=None, **kwargs):
+    """A command in a process of its own, as a student would run it; without args[0], which is Python."""
+    env = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"} | (env or {})
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, *map(str, args)], cwd=cwd, env=env, **(pipes | kwargs))
+
+
+def finish(args, cwd, env=None, status=0):
+    """Runs `start` to its end and returns (stdout, stderr)."""
+    process = start(args, cwd, env)
+    out, err = process.communicate(timeout=600)
+    assert process.returncode == status, err[-3000:]
+    return out, err

@@ -1,0 +1,190 @@
+import shutil
+import warnings
+import zipfile
+
+import imageio.v3 as iio
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from zoo import dataset
+from zoo.dataset import DataError, load
+
+
+def batches(images, epoch):
+    images.epoch = epoch
+    return [images[i] for i in range(len(images))]
+
+
+@pytest.mark.parametrize("source, channels", [("photos", 3), ("faces", 1), ("textures", 1)])
+def test_embedded_sets_need_no_download(source, channels):
+    images = load(source, size=32, batch_size=4)
+    assert images.shape == (32, 32, channels)
+    batch = images[0]
+    assert batch.shape == (4, 32, 32, channels) and batch.dtype == np.float32
+    assert -1 <= batch.min() < -0.2 and 0.2 < batch.max() <= 1
+
+
+@pytest.mark.parametrize("source", ["photos", "faces", "textures"])
+def test_halves_share_no_picture(source):
+    train, test, both = (load(source, 32, batch_size=1, split=split) for split in ("train", "test", "all"))
+    assert train.count + test.count == both.count
+    seen = {picture.tobytes() for picture in train.take(1000)}
+    assert not seen & {picture.tobytes() for picture in test.take(1000)}
+
+
+def test_a_batch_is_a_function_of_seed_epoch_and_step(folder):
+    first = load(folder, 24, batch_size=4, crop="random", flip=True, seed=5)
+    epochs = [batches(first, e) for e in range(2)]
+    again = load(folder, 24, batch_size=4, crop="random", flip=True, seed=5)
+    again.epoch = 1
+    np.testing.assert_array_equal(again[3], epochs[1][3])  # out of order, in another object, cold cache
+    np.testing.assert_array_equal(again[0], epochs[1][0])
+    assert not np.array_equal(epochs[0][0], epochs[1][0])
+    other = load(folder, 24, batch_size=4, crop="random", flip=True, seed=6)
+    assert not np.array_equal(other[0], epochs[0][0])
+
+
+def test_an_epoch_holds_every_image_once(folder):
+    images = load(folder, 24, batch_size=3)
+    shown = np.concatenate(batches(images, 0))
+    assert len(images) == 9 and images.count == 27  # three of thirty are held out
+    assert len({picture.tobytes() for picture in shown}) == 27
+
+
+def test_more_steps_are_more_passes(folder):
+    images = load(folder, 24, batch_size=9, steps=6)
+    shown = [picture.tobytes() for batch in batches(images, 0) for picture in batch]
+    assert all(shown.count(picture) == 2 for picture in shown)
+
+
+def test_fit_takes_it(folder):
+    images = load(folder, 24, batch_size=9)
+    model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(1)])
+    model.compile("sgd", lambda y, x: keras.ops.mean(x))
+    model.fit(images, epochs=2, verbose=0)
+    assert images.epoch == 2
+
+
+def test_flip_mirrors_about_half():
+    train = load("faces", 25, batch_size=80, flip=True)
+    plain = {picture.tobytes() for picture in (train.take(80) / np.float32(127.5) - 1).astype(np.float32)}
+    same = sum(picture.tobytes() in plain for picture in train[0])
+    assert 20 < same < 60
+
+
+def test_zip_and_folder_give_the_same_images(folder, tmp_path):
+    archive = shutil.make_archive(tmp_path / "all", "zip", folder)
+    a, b = load(folder, 24), load(archive, 24)
+    assert {p.tobytes() for p in a.take(99)} | {p.tobytes() for p in load(folder, 24, split="test", batch_size=1).take(9)}
+    assert {p.tobytes() for p in load(folder, 24, split="all", batch_size=1).take(99)} == {
+        p.tobytes() for p in load(archive, 24, split="all", batch_size=1).take(99)
+    }
+    assert a.count == b.count
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["all.zip", "pictures"]  # nothing was unpacked
+
+
+def test_folder_with_halves(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "set" / "train")
+    shutil.copytree(folder / "inner", tmp_path / "set" / "val")
+    assert load(tmp_path / "set", 24).count == 30
+    assert load(tmp_path / "set", 24, split="test", batch_size=1).count == 15
+
+
+@pytest.mark.parametrize("shape", [(20, 24, 24), (20, 24, 24, 1), (20, 24, 24, 3)])
+def test_arrays(shape, tmp_path):
+    pictures = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    np.save(tmp_path / "a.npy", pictures)
+    np.savez(tmp_path / "b.npz", x_train=pictures, x_test=pictures[:5], y_train=np.arange(20), y_test=np.arange(5))
+    assert load(tmp_path / "a.npy", 24, batch_size=2).count == 18
+    train, test = (load(tmp_path / "b.npz", 24, batch_size=2, split=split) for split in ("train", "test"))
+    assert (train.count, test.count) == (20, 5)
+    np.testing.assert_array_equal(train.labels, np.arange(20))
+    np.testing.assert_array_equal(train.take(20).reshape(shape), pictures)
+
+
+def left_half_dark(width=40, height=20):
+    picture = np.full((height, width), 200, np.uint8)
+    picture[:, : width // 2] = 50
+    return Image.fromarray(picture)
+
+
+def save_as(kind, path):
+    image = left_half_dark()
+    if kind == "16-bit":
+        Image.fromarray(np.asarray(image).astype(np.uint16) * 257).save(path / "a.png")
+    elif kind == "exif":  # stored on its side, to be turned by the reader
+        exif = Image.Exif()
+        exif[274] = 8
+        image.rotate(-90, expand=True).save(path / "a.png", exif=exif)
+    elif kind == "alpha":
+        rgba = np.dstack([np.full((20, 40, 3), 50, np.uint8), np.full((20, 40), 255, np.uint8)])
+        rgba[:, 20:, 3] = round(255 * (1 - 150 / 205))  # so much white shines through that 50 becomes 200
+        Image.fromarray(rgba).save(path / "a.png")
+    elif kind == "grey alpha":
+        image.convert("LA").save(path / "a.png")
+    elif kind == "palette":
+        image.quantize(4).save(path / "a.png")
+    elif kind == "CMYK":
+        image.convert("RGB").convert("CMYK").save(path / "a.tif")
+    elif kind == "bilevel":
+        Image.fromarray(np.asarray(image) > 100).save(path / "a.png")
+    else:
+        image.save(path / f"a.{kind}")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", "png pgm webp bmp 16-bit exif alpha palette CMYK bilevel".split() + ["grey alpha"])
+def test_every_kind_of_image(kind, channels, tmp_path):
+    save_as(kind, tmp_path)
+    picture = load(tmp_path, 20, channels, batch_size=1, split="all").take(1)[0].astype(int)
+    dark, light = (0, 255) if kind == "bilevel" else (50, 200)
+    assert picture.shape == (20, 20, channels)
+    assert abs(picture[:, :9] - dark).max() < 8
+    assert abs(picture[:, 11:] - light).max() < 8
+
+
+def test_a_damaged_file_is_skipped_with_one_warning(folder):
+    good = [p for p in sorted(folder.rglob("*.*"))][3]
+    good.write_bytes(good.read_bytes()[:200])
+    images = load(folder, 24, batch_size=5, steps=20)
+    with pytest.warns(UserWarning) as caught:
+        batches(images, 0)
+    assert [good.name in str(w.message) for w in caught] == [True]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        batches(images, 1)
+
+
+@pytest.mark.parametrize("damage", ["text", "truncated", "tiny", "empty"])
+def test_many_damaged_files_are_an_error(damage, folder):
+    for path in sorted(folder.rglob("*.*"))[:5]:
+        if damage == "text":
+            path.write_text("not a picture")
+        elif damage == "truncated":
+            path.write_bytes(path.read_bytes()[:120])
+        elif damage == "tiny":
+            iio.imwrite(path, np.zeros((3, 3, 3), np.uint8))
+        else:
+            path.write_bytes(b"")
+    images = load(folder, 24, batch_size=5, steps=20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(DataError, match="remove or replace"):
+            batches(images, 0)
+
+
+def test_a_decompression_bomb_is_not_decoded(tmp_path, monkeypatch):
+    iio.imwrite(tmp_path / "bomb.png", np.zeros((400, 400), np.uint8))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(DataError, match="bomb.png"):
+        load(tmp_path, 24, batch_size=1, split="all")[0]
+
+
+def test_a_zip_bomb_is_not_unpacked(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.png", bytes(10**6))
+    monkeypatch.setattr(dataset, "MAX_FILE_BYTES", 10**5)
+    with pytest.raises(DataError, match="unpacks to more"):
+        load(tmp_path / "a.zip", 24, batch_size=1, split="all")[0]

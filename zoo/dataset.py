@@ -1,0 +1,371 @@
+"""The dataset loader: a name, a folder, a zip or an array in; batches of images out.
+
+    images = load("faces", size=32, batch_size=64)
+    images[0]                # float32 (64, 32, 32, 1) in [-1, 1]
+
+Names:
+    photos, faces, textures         inside the scikit-image package: no download
+    mnist, fashion_mnist, cifar10   downloaded once by keras.datasets, with labels
+Paths:
+    a folder of images (searched recursively; folders `train` and `test` or `val` in it are the halves),
+    a zip of images (read in place), .npy or .npz (uint8; `x_train`, `y_train`, `x_test`, `y_test` as Keras names them).
+
+Where a source has no halves of its own, every tenth image is held out as `test`.
+Images of any mode come out as 8-bit RGB or grey: EXIF orientation honoured, alpha laid over white, 16 bits scaled.
+"""
+
+import concurrent.futures
+import functools
+import io
+import os
+import threading
+import warnings
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import skimage
+from PIL import Image, ImageOps
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
+# The images that every installed scikit-image carries; the rest of skimage.data would be downloaded.
+PHOTOS = {
+    "train": ["astronaut.png", "coffee.png", "motorcycle_left.png", "rocket.jpg", "hubble_deep_field.jpg", "ihc.png"]
+    + ["retina.jpg"],
+    "test": ["chelsea.png"],
+}
+TEXTURES = {"train": ["brick.png", "grass.png"], "test": ["gravel.png"]}
+DOWNLOADS = ("mnist", "fashion_mnist", "cifar10")
+NAMES = ("photos", "faces", "textures", *DOWNLOADS)
+RANDOM_CROPS = ("photos", "textures")  # few large pictures: many different crops
+CACHE_BYTES = 256 * 2**20
+AHEAD = 4  # batches decoded before they are asked for
+MAX_FILE_BYTES = 200 * 2**20
+MIN_SIDE = 8  # pixels: less is an icon or a tracking pixel, not a picture
+
+
+class DataError(ValueError):
+    """The images can't be used; the message says why and what to do."""
+
+
+class Images(keras.utils.PyDataset):
+    """Batches of one half of a data set. Batch i of epoch e is a pure function of (seed, e, i).
+
+    Attributes:
+        epoch: int, set by the training loop; `images[i]` is batch i of this epoch.
+        steps: batches in an epoch; more than one pass is more passes.
+        shape: (size, size, channels) of one image.
+        labels: int array, one per image of this half, or None.
+    """
+
+    def __init__(self, items, size, channels, batch_size, crop, flip, steps, seed):
+        super().__init__()
+        self.items, self.labels = items, items.labels
+        self.shape = (size, size, channels)
+        if batch_size is None:
+            batch_size = 128 if len(items) >= 1000 else 32
+        # A batch never holds the same picture twice, unless as different crops.
+        if crop == "center" and batch_size > len(items):
+            raise DataError(
+                f"a batch of {batch_size} is larger than the {len(items)} images of {items.name}: "
+                f"use --batch-size {len(items)} or less"
+            )
+        self.batch_size, self.crop, self.flip, self.seed = batch_size, crop, flip, seed
+        self.steps = steps or max(1, len(items) // batch_size)
+        self.epoch = 0
+        self._cache, self._room, self._bad, self._lock = {}, CACHE_BYTES, set(), threading.Lock()
+        self._pool = concurrent.futures.ThreadPoolExecutor(max_workers=2, thread_name_prefix="loader")
+        self._ahead = {}
+
+    def __len__(self):
+        """The number of batches in an epoch."""
+        return self.steps
+
+    @property
+    def count(self):
+        """The number of images."""
+        return len(self.items)
+
+    def __getitem__(self, step):
+        """Batch `step` of the current epoch: float32 (batch_size, size, size, channels) in [-1, 1]."""
+        if not 0 <= step < self.steps:
+            raise IndexError(f"step {step} of {self.steps}")
+        wanted = [(self.epoch, s) for s in range(step, min(step + AHEAD, self.steps))]
+        with self._lock:
+            self._ahead = {key: self._ahead.get(key) or self._pool.submit(self._batch, *key) for key in wanted}
+            batch = self._ahead[wanted[0]]
+        return batch.result()
+
+    def on_epoch_end(self):
+        """Keras' `fit` calls this; the zoo's training loops set `epoch` themselves."""
+        self.epoch += 1
+
+    def take(self, n):
+        """The first n images, centre-cropped and not flipped: uint8 (n, size, size, channels)."""
+        n = min(n, self.count)
+        return np.stack([self._cut(self._image(i), (0.5, 0.5, 1.0)) for i in range(n)])
+
+    def _batch(self, epoch, step):
+        draws = np.random.default_rng((self.seed, epoch, step)).random((self.batch_size, 3))
+        batch = np.empty((self.batch_size, *self.shape), np.float32)
+        for k, draw in enumerate(draws):
+            # The epoch is a walk through one shuffled pass over the images after another.
+            turn, place = divmod(step * self.batch_size + k, self.count)
+            batch[k] = self._cut(self._image(_shuffled(self.count, self.seed, epoch, turn)[place]), draw)
+        return batch / 127.5 - 1
+
+    def _cut(self, image, draw):
+        """Crops (where the whole picture is at hand) and mirrors, as three uniform numbers say."""
+        size = self.shape[0]
+        top, left = (int(d * (side - size + 1)) for d, side in zip(draw[:2], image.shape[:2], strict=True))
+        image = image[top : top + size, left : left + size]
+        return image[:, ::-1] if self.flip and draw[2] < 0.5 else image
+
+    def _image(self, index):
+        """Image `index`, or the next one that can be decoded, as uint8, at least size x size."""
+        for i in range(index, index + self.count):
+            i %= self.count
+            if i in self._cache:
+                return self._cache[i]
+            if i in self._bad:
+                continue
+            try:
+                with self.items.open(i) as image:
+                    image = self._prepare(image)
+            except Exception as error:  # a decoder fed with a damaged file may raise anything
+                self._skip(i, error)
+                continue
+            with self._lock:
+                if i not in self._cache and image.nbytes <= self._room:
+                    self._cache[i] = image
+                    self._room -= image.nbytes
+            return image
+        raise DataError(f"none of the {self.count} images of {self.items.name} can be read")
+
+    def _prepare(self, image):
+        size, _, channels = self.shape
+        if self.crop == "center":
+            image.draft(None, (2 * size, 2 * size))  # lets a JPEG decode at a fraction of its size
+        image = to_8bit(image, channels)
+        if min(image.size) < MIN_SIDE:
+            raise ValueError(f"it has only {image.width}x{image.height} pixels")
+        if self.crop == "center":
+            if image.size != (size, size):
+                image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+        elif min(image.size) < size:
+            enlarge = size / min(image.size)
+            image = image.resize([max(size, round(s * enlarge)) for s in image.size], Image.Resampling.BICUBIC)
+        return np.asarray(image).reshape(image.height, image.width, channels)
+
+    def _skip(self, index, error):
+        with self._lock:
+            if index in self._bad:
+                return
+            self._bad.add(index)
+            bad = len(self._bad)
+        message = f"{self.items.describe(index)} can't be used: {str(error) or repr(error)}"
+        if bad > 0.05 * self.count:
+            raise DataError(f"{message}; {bad} of {self.count} images are damaged, remove or replace them")
+        warnings.warn(f"{message}; it is skipped", stacklevel=2)
+
+
+@functools.lru_cache(maxsize=8)
+def _shuffled(count, seed, epoch, turn):
+    return np.random.default_rng((seed, epoch, turn, 0)).permutation(count)
+
+
+def to_8bit(image, channels):
+    """A PIL image of any mode as an upright 8-bit one: grey (channels 1) or RGB (channels 3), alpha over white."""
+    if image.mode == "F":
+        raise ValueError("it holds floating-point numbers; convert it to 8 or 16 bits")
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16 bits
+        image = Image.fromarray((np.clip(np.asarray(image, np.float64), 0, 65535) / 257).round().astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("L" if channels == 1 else "RGB")
+
+
+class _Files:
+    """Image files, or with `archive` the image files inside a zip."""
+
+    labels = None
+
+    def __init__(self, name, names, archive=None):
+        self.name, self.names, self.archive = name, names, archive
+
+    def __len__(self):
+        return len(self.names)
+
+    def open(self, index):
+        name = self.names[index]
+        if self.archive is None:
+            return Image.open(name)
+        if self.archive.getinfo(name).file_size > MAX_FILE_BYTES:
+            raise ValueError(f"it unpacks to more than {MAX_FILE_BYTES >> 20} MiB")
+        return Image.open(io.BytesIO(self.archive.read(name)))
+
+    def describe(self, index):
+        return self.names[index] if self.archive is None else f"{self.names[index]} in {self.name}"
+
+    def subset(self, indices):
+        return _Files(self.name, [self.names[i] for i in indices], self.archive)
+
+
+class _Arrays:
+    """Images in memory: uint8 (count, height, width) or (count, height, width, 1 or 3)."""
+
+    def __init__(self, name, images, labels=None):
+        images = images[..., 0] if images.ndim == 4 and images.shape[3] == 1 else images
+        if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] != 3):
+            raise DataError(
+                f"{name} holds {images.dtype} {images.shape}; wanted are uint8 images (count, height, width[, 1 or 3])"
+            )
+        self.name, self.images, self.labels = name, images, labels
+
+    def __len__(self):
+        return len(self.images)
+
+    def open(self, index):
+        return Image.fromarray(self.images[index])
+
+    def describe(self, index):
+        return f"image {index} of {self.name}"
+
+    def subset(self, indices):
+        return _Arrays(self.name, self.images[indices], None if self.labels is None else self.labels[indices])
+
+
+def load(source, size=64, channels=None, batch_size=None, split="train", crop=None, flip=False, steps=None, seed=0):
+    """The images of `source` (see the top of this file) as `Images`.
+
+    Args:
+        size: pixels, the side of the square images that come out.
+        channels: 1 for grey, 3 for RGB, None for what the source's first image is.
+        batch_size: None is 128, or 32 where there are fewer than 1000 images: more steps in the same time.
+        split: "train", "test" or "all".
+        crop: "center" shrinks or enlarges the short side to `size` and keeps the middle; "random" cuts a square of
+            `size` at a random place, at the picture's own scale; None is "random" for photos and textures, else "center".
+        flip: mirrors every other image, at random.
+        steps: batches in an epoch; None is one pass over the images.
+
+    Raises:
+        DataError: the source is not there or holds no usable images.
+    """
+    items = _find(str(source), split)
+    if not len(items):
+        raise DataError(f"{source} has no {split} images: a source needs 10 images before one is held out as test")
+    if channels is None:
+        channels = _first_channels(items)
+    crop = crop or ("random" if source in RANDOM_CROPS else "center")
+    return Images(items, size, channels, batch_size, crop, flip, steps, seed)
+
+
+def _first_channels(items):
+    try:
+        with items.open(0) as image:
+            return 1 if image.mode in ("1", "L", "LA") or image.mode.startswith("I") else 3
+    except Exception:  # Images names the damaged file when it comes to it
+        return 3
+
+
+def _find(source, split):
+    """The items of one half of a source."""
+    path = Path(source)
+    if source in ("photos", "textures"):
+        halves = PHOTOS if source == "photos" else TEXTURES
+        folder = os.path.join(os.path.dirname(skimage.__file__), "data")
+        names = halves["train"] + halves["test"] if split == "all" else halves[split]
+        return _Files(source, [os.path.join(folder, name) for name in names])
+    if source == "faces":
+        # 100 faces of Labeled Faces in the Wild, 25x25, grey, then 100 patches without a face.
+        faces = (skimage.data.lfw_subset()[:100] * 255).round().astype(np.uint8)
+        return _Arrays(source, {"train": faces[:80], "test": faces[80:], "all": faces}[split])
+    if source in DOWNLOADS:
+        return _choose(source, _download(source), split)
+    if path.is_dir():
+        return _folder(path, split)
+    if not path.exists():
+        raise DataError(f"there is no data set or path {source!r}: the names are {', '.join(NAMES)}")
+    if path.suffix.lower() == ".zip":
+        return _tenth(_zip(path), split)
+    if path.suffix.lower() in (".npy", ".npz"):
+        return _numpy(path, split)
+    raise DataError(f"{source} is neither a folder, nor a .zip, .npy or .npz")
+
+
+def _folder(path, split):
+    halves = {"train": path / "train"}
+    halves["test"] = next((path / half for half in ("test", "val") if (path / half).is_dir()), None)
+    if split != "all" and halves["train"].is_dir() and halves["test"]:
+        return _Files(str(halves[split]), _image_files(halves[split]))
+    return _tenth(_Files(str(path), _image_files(path)), split)
+
+
+def _image_files(folder):
+    found = []
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = [f for f in folders if not f.startswith((".", "__MACOSX"))]
+        found += [os.path.join(parent, f) for f in files if f.lower().endswith(EXTENSIONS) and not f.startswith(".")]
+    if not found:
+        raise DataError(f"no images in the folder {folder} (looked for {', '.join(EXTENSIONS)})")
+    return sorted(found)
+
+
+def _zip(path):
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DataError(f"{path} is not a readable zip ({error}): download or copy it again") from None
+    members = [m for m in archive.infolist() if m.filename.lower().endswith(EXTENSIONS)]
+    members = [m for m in members if not m.is_dir() and "__MACOSX" not in m.filename]
+    if not members:
+        raise DataError(f"no images in the zip {path} (looked for {', '.join(EXTENSIONS)})")
+    if any(m.flag_bits & 1 for m in members):
+        raise DataError(f"{path} is protected by a password: unpack it and give the folder")
+    return _Files(str(path), sorted(m.filename for m in members), archive)
+
+
+def _numpy(path, split):
+    try:
+        arrays = np.load(path, allow_pickle=False)
+        arrays = {"x": arrays} if path.suffix.lower() == ".npy" else {name: arrays[name] for name in arrays.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        reason = "it holds pickled objects, which could run code" if "pickle" in str(error).lower() else error
+        raise DataError(f"{path} can't be read: {reason}; save plain uint8 arrays with numpy.savez") from None
+    if {"x_train", "x_test"} <= set(arrays):
+        labels = [arrays.get(name) for name in ("y_train", "y_test")]
+        return _choose(str(path), ((arrays["x_train"], labels[0]), (arrays["x_test"], labels[1])), split)
+    images = [a for a in arrays.values() if a.dtype == np.uint8 and a.ndim in (3, 4)]
+    if len(images) != 1:
+        found = ", ".join(f"{name} {a.dtype} {a.shape}" for name, a in arrays.items()) or "nothing"
+        raise DataError(f"{path} should hold one uint8 array (count, height, width[, 1 or 3]); it holds {found}")
+    return _tenth(_Arrays(str(path), images[0]), split)
+
+
+def _download(name):
+    try:
+        return getattr(keras.datasets, name).load_data()
+    except Exception as error:  # get_file raises a bare Exception
+        file = "cifar-10-batches-py.tar.gz" if name == "cifar10" else f"{name}.npz"
+        raise DataError(
+            f"{name} can't be downloaded ({error}): put {file} into the folder ~/.keras/datasets, "
+            "or use --data with a file of yours, or one of photos, faces, textures, which need no download"
+        ) from None
+
+
+def _choose(name, arrays, split):
+    (x_train, y_train), (x_test, y_test) = arrays
+    if split == "all":
+        labels = None if y_train is None or y_test is None else np.concatenate([y_train, y_test]).ravel()
+        return _Arrays(name, np.concatenate([x_train, x_test]), labels)
+    images, labels = (x_train, y_train) if split == "train" else (x_test, y_test)
+    return _Arrays(name, images, None if labels is None else np.ravel(labels))
+
+
+def _tenth(items, split):
+    if split == "all":
+        return items
+    return items.subset([i for i in range(len(items)) if (i % 10 == 9) == (split == "test")])

@@ -1,0 +1,414 @@
+"""DCGAN: images from noise, by two convolutional networks that play against each other.
+
+Radford, Metz, Chintala: Unsupervised Representation Learning with Deep Convolutional Generative Adversarial
+Networks, arXiv:1511.06434.
+
+    noise z (batch, 100) in [-1, 1]  ->  generator      ->  image (batch, 64, 64, 3) in [-1, 1]
+    image (batch, 64, 64, 3)         ->  discriminator  ->  logit (batch, 1): is it real?
+
+    python -m zoo.dcgan --epochs 5                      trains on 80 small faces, no download
+    python -m zoo.dcgan --data my/photos --size 64      your own images
+    python -m zoo.dcgan --generate 64                   a grid of new images from the trained run
+    python -m zoo.dcgan --interpolate 10                a row from one image to another
+    python -m zoo.dcgan --evaluate                      how near the images are to the real ones
+
+Differences from the paper:
+- Each step updates the generator twice, against a discriminator that gets too good, too fast; `--generator-steps 1` is
+  the paper's. From the same source is the one-sided label smoothing (Salimans et al. 2016, arXiv:1606.03498): D is
+  told 0.9 for a real image; `--label-smoothing 0` is the paper's.
+- The layers have `--filters 64`, half of the paper's 128, so that a laptop can train them.
+- Sizes other than 64 have as many layers as it takes to get from 4 (or 5, 6, 7) pixels to the size.
+- Convolutions before a batch normalisation have no bias: the normalisation would take it away again.
+"""
+
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+
+def start_size(size):
+    """The side in pixels of the generator's first map, e.g. 4 for 64, and the number of doublings from there, e.g. 4."""
+    doublings = 0
+    while size % 2 == 0 and size > 7:
+        size, doublings = size // 2, doublings + 1
+    if not (4 <= size <= 7 and 2 <= doublings <= 5):
+        raise ValueError("DCGAN doubles 4, 5, 6 or 7 pixels two to five times: use --size 28, 32, 48, 64, 96 or 128")
+    return size, doublings
+
+
+def build_generator(image_shape=(64, 64, 3), latent_dim=100, filters=128):
+    """The generator of the paper's Figure 1: noise (batch, latent_dim) in [-1, 1] -> images in [-1, 1].
+
+    Args:
+        image_shape: (size, size, channels); raises ValueError for a size that doubling can't reach.
+        filters: width of the last hidden layer; every layer before it is twice as wide as the next.
+    """
+    start, doublings = start_size(image_shape[0])
+    width = filters * 2 ** (doublings - 1)
+    x = z = keras.Input((latent_dim,), name="noise")
+    x = layers.Dense(start * start * width, use_bias=False, kernel_initializer=normal())(x)
+    x = layers.Reshape((start, start, width))(x)
+    x = layers.ReLU()(batch_norm()(x))
+    for i in range(doublings - 1):
+        width //= 2
+        x = layers.Conv2DTranspose(width, 5, 2, "same", use_bias=False, kernel_initializer=normal())(x)
+        x = layers.ReLU()(batch_norm()(x))
+    x = layers.Conv2DTranspose(image_shape[2], 5, 2, "same", kernel_initializer=normal())(x)
+    return keras.Model(z, layers.Activation("tanh", dtype="float32")(x), name="generator")
+
+
+def build_discriminator(image_shape=(64, 64, 3), filters=128):
+    """The discriminator: images in [-1, 1] -> logits (batch, 1), positive for real.
+
+    Args:
+        image_shape: (size, size, channels); raises ValueError for a size that halving can't bring down to 4 to 7.
+        filters: width of the first layer; every layer after it is twice as wide as the one before.
+    """
+    _, halvings = start_size(image_shape[0])
+    x = image = keras.Input(image_shape, name="image")
+    for i in range(halvings):
+        x = layers.Conv2D(filters * 2**i, 5, 2, "same", use_bias=i == 0, kernel_initializer=normal())(x)
+        x = layers.LeakyReLU(negative_slope=0.2)(batch_norm()(x) if i else x)
+    x = layers.Dense(1, kernel_initializer=normal(), dtype="float32")(layers.Flatten()(x))
+    return keras.Model(image, x, name="discriminator")
+
+
+def normal(mean=0.0):
+    """Section 4: all weights are drawn from a normal distribution of standard deviation 0.02."""
+    return keras.initializers.RandomNormal(mean, 0.02)
+
+
+def batch_norm():
+    # Section 3: it keeps the generator from collapsing all samples to one point.
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=normal(1.0))
+
+
+class Player(keras.Model):
+    """One player of the game: a functional model over several networks, whose optimiser moves only `networks`.
+
+    Keras asks `trainable_variables` who learns. Switching `trainable` flags instead, as tutorials for older Keras do,
+    leaves the discriminator without any weights to train, and its batch normalisation in the wrong mode.
+    """
+
+    def __init__(self, inputs, outputs, networks, **kwargs):
+        super().__init__(inputs, outputs, **kwargs)
+        self.networks = networks
+
+    @property
+    def trainable_variables(self):
+        return [v for network in self.networks for v in network.trainable_variables]
+
+    @property
+    def non_trainable_variables(self):
+        moved = {id(v) for v in self.trainable_variables}
+        return [v for v in self.variables if id(v) not in moved]
+
+    trainable_weights, non_trainable_weights = trainable_variables, non_trainable_variables
+
+
+class Batches(keras.utils.PyDataset):
+    """uint8 images (count, height, width, channels) as shuffled float32 batches in [-1, 1], anew for each `epoch`."""
+
+    def __init__(self, images, batch_size, seed):
+        super().__init__()
+        if images.dtype != np.uint8 or images.ndim != 4 or len(images) < batch_size:
+            raise ValueError(
+                f"images are {images.dtype} {images.shape}, but a uint8 array (count, height, width, channels) "
+                f"is needed with at least batch_size={batch_size} images"
+            )
+        self.images, self.batch_size, self.seed, self.epoch = images, batch_size, seed, 0
+
+    def __len__(self):
+        return len(self.images) // self.batch_size
+
+    def __getitem__(self, step):
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.images))
+        chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
+        return self.images[chosen].astype("float32") / 127.5 - 1
+
+
+def to_uint8(images):
+    """Float images in [-1, 1] as uint8."""
+    return np.clip(np.rint((np.asarray(images) + 1) * 127.5), 0, 255).astype(np.uint8)
+
+
+def probability(_, logits):
+    """Metric: the mean probability of being real that D gives."""
+    return ops.sigmoid(logits)
+
+
+class DCGAN:
+    """The two networks and their game.
+
+    Args:
+        image_shape: (size, size, channels) of the images to learn and make.
+        latent_dim: length of the noise vector z.
+        filters: width of the networks, see `build_generator`.
+        learning_rate: of both Adam optimisers; beta_1 is 0.5 (Section 4).
+        label_smoothing: D is told 1 - label_smoothing for a real image.
+        generator_steps: updates of G for each update of D.
+        seed: fixes the noise of every step; `keras.utils.set_random_seed` fixes the first weights.
+    """
+
+    def __init__(
+        self,
+        image_shape=(64, 64, 3),
+        latent_dim=100,
+        filters=128,
+        learning_rate=2e-4,
+        label_smoothing=0.1,
+        generator_steps=2,
+        seed=0,
+    ):
+        self.latent_dim, self.label_smoothing, self.generator_steps = latent_dim, label_smoothing, generator_steps
+        self.seed, self.steps = seed, 0
+        self.generator = generator = build_generator(image_shape, latent_dim, filters)
+        self.discriminator = discriminator = build_discriminator(image_shape, filters)
+        loss = keras.losses.BinaryCrossentropy(from_logits=True)
+
+        # D's step: real and fake images go through D apart, so that each has its own batch statistics.
+        image, z = keras.Input(image_shape), keras.Input((latent_dim,))
+        outputs = {
+            "real": layers.Identity(name="real")(discriminator(image)),
+            "fake": layers.Identity(name="fake")(discriminator(ops.stop_gradient(generator(z)))),
+        }
+        self.d_step = Player([image, z], outputs, [discriminator], name="d_step")
+        scores = {"real": [probability], "fake": [probability]}
+        optimizer = keras.optimizers.Adam(learning_rate, beta_1=0.5)
+        self.d_step.compile(optimizer, loss={"real": loss, "fake": loss}, metrics=scores)
+
+        # G's step: the noise should become an image that D, which stays put, takes for real.
+        z = keras.Input((latent_dim,))
+        self.combined = Player(z, discriminator(generator(z)), [generator], name="combined")
+        self.combined.compile(keras.optimizers.Adam(learning_rate, beta_1=0.5), loss=loss)
+        for player in (self.d_step, self.combined):
+            player.optimizer.build(player.trainable_variables)  # so that `load` finds its variables
+
+    def train_step(self, images):
+        """One update of D and `generator_steps` of G on float32 images in [-1, 1]: their losses, and D's mean scores."""
+        random = np.random.default_rng((self.seed, self.steps))
+        ones, zeros = np.ones((len(images), 1), "float32"), np.zeros((len(images), 1), "float32")
+
+        def noise():
+            return random.uniform(-1, 1, (len(images), self.latent_dim)).astype("float32")
+
+        self.d_step.reset_metrics()  # older Keras returns running means without it
+        targets = {"real": (1 - self.label_smoothing) * ones, "fake": zeros}
+        d = self.d_step.train_on_batch([images, noise()], targets, return_dict=True)
+        for _ in range(self.generator_steps):
+            self.combined.reset_metrics()
+            g = self.combined.train_on_batch(noise(), ones, return_dict=True)
+        self.steps += 1
+        return {
+            "d_loss": float(d["loss"]),
+            "g_loss": float(g["loss"]),
+            "d_real": float(d["real_probability"]),
+            "d_fake": float(d["fake_probability"]),
+        }
+
+    def train(self, images, epochs, batch_size=128, callbacks=(), initial_epoch=0, initial_step=0):
+        """Trains for `epochs` epochs in all; the first is `initial_epoch`, from its step `initial_step` on.
+
+        Args:
+            images: uint8 (count, size, size, channels), or a PyDataset of float32 batches in [-1, 1].
+            batch_size: for an array; a PyDataset brings its own.
+            callbacks: Keras callbacks; they see `combined` as their model.
+
+        Returns:
+            keras.callbacks.History: of each epoch the mean of what `train_step` returns.
+        """
+        if not isinstance(images, keras.utils.PyDataset):
+            images = Batches(images, batch_size, self.seed)
+        history = keras.callbacks.History()
+        callbacks = keras.callbacks.CallbackList(
+            [history, *callbacks], add_progbar=True, model=self.combined, epochs=epochs, steps=len(images), verbose=1
+        )
+        self.combined.stop_training = False
+        callbacks.on_train_begin()
+        for epoch in range(initial_epoch, epochs):
+            images.epoch = epoch  # fixes the order of the images
+            callbacks.on_epoch_begin(epoch)
+            steps = []
+            for step in range(initial_step, len(images)):
+                callbacks.on_train_batch_begin(step)
+                steps.append(self.train_step(images[step]))
+                callbacks.on_train_batch_end(step, steps[-1])
+            initial_step = 0
+            callbacks.on_epoch_end(epoch, {k: float(np.mean([s[k] for s in steps])) for k in (steps[0] if steps else ())})
+            if self.combined.stop_training:
+                break
+        callbacks.on_train_end()
+        return history
+
+    def generate(self, n=None, seed=0, z=None):
+        """n new images from noise drawn with `seed`, or one for each row of z: uint8 (n, size, size, channels)."""
+        if z is None:
+            z = np.random.default_rng(seed).uniform(-1, 1, (n, self.latent_dim)).astype("float32")
+        return to_uint8(self.generator.predict(z, batch_size=128, verbose=0))
+
+    def interpolate(self, n=10, seed=0):
+        """n images on the way from one noise vector to another, both drawn with `seed`: uint8 (n, size, size, channels).
+
+        The way is an arc (slerp: White 2016, arXiv:1609.04468): on the straight line the vectors in the middle would be
+        shorter than any that G was trained on.
+        """
+        a, b = np.random.default_rng(seed).uniform(-1, 1, (2, self.latent_dim))
+        angle = np.arccos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+        t = np.linspace(0, 1, n)[:, None]
+        z = (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)
+        return self.generate(z=z.astype("float32"))
+
+    def save(self, folder):
+        """Writes the networks as .keras files, and what else training goes on from, into a folder."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.generator.save(folder / "generator.keras")
+        self.discriminator.save(folder / "discriminator.keras")
+        state = {f"optimizer_{i}": ops.convert_to_numpy(v) for i, v in enumerate(self._optimizer_variables())}
+        np.savez(folder / "training.npz", steps=self.steps, **state)
+
+    def load(self, folder):
+        """Takes over what `save` wrote from a model of the same shape."""
+        folder = Path(folder)
+        self.generator.load_weights(folder / "generator.keras")
+        self.discriminator.load_weights(folder / "discriminator.keras")
+        with np.load(folder / "training.npz") as state:
+            self.steps = int(state["steps"])
+            for i, variable in enumerate(self._optimizer_variables()):
+                variable.assign(state[f"optimizer_{i}"])
+
+    def _optimizer_variables(self):
+        return self.d_step.optimizer.variables + self.combined.optimizer.variables
+
+
+def build_classifier(image_shape, classes):
+    """A small classifier, uint8 images -> logits; its layer `features` (batch, 64) is what `evaluate` measures in."""
+    return keras.Sequential(
+        [
+            keras.Input(image_shape),
+            layers.Rescaling(1 / 127.5, -1),
+            layers.Conv2D(32, 3, 2, "same", activation="relu"),
+            layers.Conv2D(64, 3, 2, "same", activation="relu"),
+            layers.Flatten(),
+            layers.Dense(64, activation="relu", name="features"),
+            layers.Dense(classes, dtype="float32"),
+        ]
+    )
+
+
+def evaluate(gan, train, test, metrics, n=10_000):
+    """Measures n generated images against the halves `train` and `test` of a data set (dataset.Images).
+
+    Returns {row: {column: number}} with a row for the samples, one for an untrained generator and one for the test half:
+        spread: mean standard deviation of a pixel over the images, in grey levels; near 0 is one image n times.
+        copies %: samples nearer to a training image (in pixels) than all but 1 % of the test images are.
+    and where there are labels, by a classifier trained here on the training half:
+        frechet: Frechet distance to training images in the classifier's 64 features (not comparable with Inception's).
+        least class %: the share of the class that the classifier finds least often.
+    """
+    real, held_out = train.take(60_000), test.take(n)
+    untrained = DCGAN(train.shape, gan.latent_dim, gan.generator.layers[-2].filters)
+    rows = {"samples": gan.generate(n), "untrained": untrained.generate(n), "real (test)": held_out}
+    near = np.quantile(metrics.nearest_distances(held_out[:2000], real), 0.01)
+    result = {}
+    for name, images in rows.items():
+        distances = metrics.nearest_distances(images[:2000], real)
+        result[name] = {"spread": float(images.std(0).mean()), "copies %": float(100 * (distances < near).mean())}
+    if train.labels is None:
+        return result
+    keras.utils.set_random_seed(0)
+    classes = int(train.labels.max()) + 1
+    classifier = build_classifier(train.shape, classes)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    classifier.compile("adam", loss, metrics=["accuracy"])
+    classifier.fit(real, train.labels[: len(real)], batch_size=128, epochs=3, verbose=0)
+    accuracy = classifier.evaluate(held_out, test.labels[: len(held_out)], verbose=0)[1]
+    features = keras.Model(classifier.inputs, [classifier.get_layer("features").output, classifier.output])
+    reference = features.predict(real[:n], batch_size=500, verbose=0)[0]
+    for name, images in rows.items():
+        found, logits = features.predict(images, batch_size=500, verbose=0)
+        shares = np.bincount(logits.argmax(1), minlength=classes) / len(images)
+        result[name]["frechet"] = metrics.frechet_distance(found, reference)
+        result[name]["least class %"] = float(100 * shares.min())
+    result["real (test)"]["accuracy %"] = 100 * accuracy
+    return result
+
+
+def ground_floor():
+    """The modules dataset, metrics and runs: the zoo's, or copies beside this file."""
+    try:
+        from zoo import dataset, metrics, runs
+    except ImportError as error:
+        if (error.name or "").split(".")[0] != "zoo":
+            raise  # a library is missing
+        try:
+            import dataset
+            import metrics
+            import runs
+        except ModuleNotFoundError as missing:
+            name = Path(__file__).stem
+            print(
+                f"error: the command line of {name}.py needs the file {missing.name}.py beside it: "
+                f"`python -m zoo copy {name} FOLDER` in the zoo copies both",
+                file=sys.stderr,
+            )
+            raise SystemExit(2) from None
+    return dataset, metrics, runs
+
+
+def main(argv=None):
+    """The command line: trains, goes on with a run, or with --generate, --interpolate or --evaluate uses it."""
+    dataset, metrics, runs = ground_floor()
+    parser = runs.parser("dcgan", __doc__, data="faces", size=32, batch_size=None, learning_rate=2e-4)
+    add = parser.add_argument
+    add("--filters", type=runs.positive, default=64, metavar="N", help="width; the paper's is 128 (%(default)s)")
+    add("--latent-dim", type=runs.positive, default=100, metavar="N", help="length of the noise vector (%(default)s)")
+    add("--label-smoothing", type=runs.share, default=0.1, metavar="X", help="D is told 1 - X for real (%(default)s)")
+    add("--generator-steps", type=runs.positive, default=2, metavar="N", help="updates of G for one of D (%(default)s)")
+    add("--channels", type=int, choices=[1, 3], help="1 for grey, 3 for colour (as the images are)")
+    add("--crop", choices=["center", "random"], help="(random for photos and textures, else center)")
+    add("--generate", type=runs.positive, metavar="N", help="write a grid of N new images, and end")
+    add("--interpolate", type=runs.positive, metavar="N", help="write a row of N images from one to another, and end")
+    options = runs.parse(parser, argv, actions=("generate", "interpolate", "evaluate"))
+
+    def load(split):
+        crop, size, batch_size = options.crop, options.size, options.batch_size
+        return dataset.load(options.data, size, options.channels, batch_size, split, crop, seed=options.seed)
+
+    with runs.errors(ValueError):
+        start_size(options.size)
+        if not (options.generate or options.interpolate):
+            images = load("train")
+            options.channels, options.batch_size = images.shape[2], images.batch_size
+            options.steps_per_epoch = images.steps = options.steps_per_epoch or max(len(images), 200)
+        shape = (options.size, options.size, options.channels)
+        gan = DCGAN(
+            shape,
+            options.latent_dim,
+            options.filters,
+            options.learning_rate,
+            options.label_smoothing,
+            options.generator_steps,
+            options.seed,
+        )
+
+    if options.generate or options.interpolate or options.evaluate:
+        with runs.errors(dataset.DataError):
+            runs.load_trained(options, gan)
+            if options.evaluate:
+                runs.report(options, evaluate(gan, images, load("test"), metrics))
+            elif options.generate:
+                runs.output(options, runs.grid(gan.generate(options.generate, options.seed)))
+            else:
+                runs.output(options, runs.grid(gan.interpolate(options.interpolate, options.seed), options.interpolate))
+        return
+
+    with runs.errors(dataset.DataError), runs.Run(options, gan, lambda: runs.grid(gan.generate(64))) as run:
+        gan.train(images, options.epochs, callbacks=[run], **run.position)
+
+
+if __name__ == "__main__":
+    main()

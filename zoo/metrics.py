@@ -1,0 +1,32 @@
+"""Measures of images, defined once for all models."""
+
+import numpy as np
+
+
+def frechet_distance(a, b):
+    """The Frechet distance of two sets of features, as Gaussians: |m - n|^2 + tr(C + D - 2 (C D)^(1/2)).
+
+    It falls with the number of samples, so compare only values for equally many (Heusel et al. 2017, arXiv:1706.08500).
+
+    Args:
+        a, b: arrays (count, features); count should be well over features.
+    """
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    c, d = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    # C D has the eigenvalues of C^(1/2) D C^(1/2): real and not negative, up to rounding.
+    root = np.sqrt(np.clip(np.linalg.eigvals(c @ d).real, 0, None)).sum()
+    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(c) + np.trace(d) - 2 * root)
+
+
+def nearest_distances(queries, images):
+    """For each query the Euclidean distance to the nearest image, in grey levels (root mean square over the pixels).
+
+    Args:
+        queries, images: uint8 arrays (count, ...) of equal shape but for the count.
+    """
+    queries, images = (x.reshape(len(x), -1).astype(np.float32) for x in (queries, images))
+    nearest = np.full(len(queries), np.inf, np.float32)
+    for part in np.array_split(images, -(-len(images) // 4096)):
+        squares = (queries**2).sum(1)[:, None] + (part**2).sum(1) - 2 * queries @ part.T
+        nearest = np.minimum(nearest, squares.min(1))
+    return np.sqrt(np.maximum(nearest, 0) / queries.shape[1])
