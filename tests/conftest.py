@@ -4,19 +4,17 @@ import sys
 from pathlib import Path
 
 import imageio.v3 as iio
+import keras
 import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 TINY = ["--filters", "4", "--latent-dim", "8", "--size", "28", "--batch-size", "8", "--steps-per-epoch", "3"]
 
 
 @pytest.fixture(autouse=True)
 def clean_slate():
     """Command lines run inside the test process leave no global settings behind."""
-    import keras
-
     yield
     keras.config.set_dtype_policy("float32")
 
@@ -62,6 +60,27 @@ def folder(tmp_path):
         picture = np.kron(small, np.ones((6, 8, 1), np.uint8))
         iio.imwrite(where / ("inner" if i % 2 else ".") / f"{i:02d}.{'png' if i % 3 else 'jpg'}", picture)
     return where
+
+
+def weights(path):
+    network = keras.models.load_model(path, compile=False)
+    return [np.array(keras.ops.convert_to_numpy(v)) for v in network.variables]
+
+
+def same_state(a, b):
+    """Networks, optimisers, history and samples of two run folders are equal to the bit."""
+    for network in ("generator.keras", "discriminator.keras"):
+        for x, y in zip(weights(a / "checkpoint" / network), weights(b / "checkpoint" / network), strict=True):
+            np.testing.assert_array_equal(x, y)
+    with np.load(a / "checkpoint/training.npz") as x, np.load(b / "checkpoint/training.npz") as y:
+        assert x.files == y.files
+        for name in x.files:
+            np.testing.assert_array_equal(x[name], y[name])
+    assert (a / "history.csv").read_text() == (b / "history.csv").read_text()
+    pictures = sorted(p.name for p in (a / "samples").glob("*.png"))
+    assert pictures == sorted(p.name for p in (b / "samples").glob("*.png"))
+    for name in pictures:
+        np.testing.assert_array_equal(iio.imread(a / "samples" / name), iio.imread(b / "samples" / name))
 
 
 def start(args, cwd, env=None, **kwargs):

@@ -61,10 +61,15 @@ def test_more_steps_are_more_passes(folder):
 
 def test_fit_takes_it(folder):
     images = load(folder, 24, batch_size=9)
-    model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(1)])
-    model.compile("sgd", lambda y, x: keras.ops.mean(x))
-    model.fit(images, epochs=2, verbose=0)
-    assert images.epoch == 2
+
+    class Mean(keras.Model):
+        def train_step(self, batch):
+            return {"mean": keras.ops.mean(batch)}
+
+    model = Mean()
+    model.compile()
+    history = model.fit(images, epochs=2, verbose=0).history["mean"]
+    assert history[0] != history[1]
 
 
 def test_flip_mirrors_about_half():
@@ -77,7 +82,6 @@ def test_flip_mirrors_about_half():
 def test_zip_and_folder_give_the_same_images(folder, tmp_path):
     archive = shutil.make_archive(tmp_path / "all", "zip", folder)
     a, b = load(folder, 24), load(archive, 24)
-    assert {p.tobytes() for p in a.take(99)} | {p.tobytes() for p in load(folder, 24, split="test", batch_size=1).take(9)}
     assert {p.tobytes() for p in load(folder, 24, split="all", batch_size=1).take(99)} == {
         p.tobytes() for p in load(archive, 24, split="all", batch_size=1).take(99)
     }

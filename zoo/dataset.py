@@ -64,7 +64,7 @@ class Images(keras.utils.PyDataset):
         self.items, self.labels = items, items.labels
         self.shape = (size, size, channels)
         if batch_size is None:
-            batch_size = 128 if len(items) >= 1000 else 32
+            batch_size = 128 if len(items) >= 1000 else min(32, len(items))
         # A batch never holds the same picture twice, unless as different crops.
         if crop == "center" and batch_size > len(items):
             raise DataError(

@@ -310,8 +310,9 @@ def evaluate(gan, train, test, metrics, n=10_000):
         least class %: the share of the class that the classifier finds least often.
     """
     real, held_out = train.take(60_000), test.take(n)
-    untrained = DCGAN(train.shape, gan.latent_dim, gan.generator.layers[-2].filters)
-    rows = {"samples": gan.generate(n), "untrained": untrained.generate(n), "real (test)": held_out}
+    noise = np.random.default_rng(0).uniform(-1, 1, (n, gan.latent_dim)).astype("float32")
+    untrained = to_uint8(keras.models.clone_model(gan.generator).predict(noise, batch_size=128, verbose=0))
+    rows = {"samples": gan.generate(z=noise), "untrained": untrained, "real (test)": held_out}
     near = np.quantile(metrics.nearest_distances(held_out[:2000], real), 0.01)
     result = {}
     for name, images in rows.items():
@@ -326,7 +327,7 @@ def evaluate(gan, train, test, metrics, n=10_000):
     classifier.compile("adam", loss, metrics=["accuracy"])
     classifier.fit(real, train.labels[: len(real)], batch_size=128, epochs=3, verbose=0)
     accuracy = classifier.evaluate(held_out, test.labels[: len(held_out)], verbose=0)[1]
-    features = keras.Model(classifier.inputs, [classifier.get_layer("features").output, classifier.output])
+    features = keras.Model(classifier.inputs, [classifier.get_layer("features").output, *classifier.outputs])
     reference = features.predict(real[:n], batch_size=500, verbose=0)[0]
     for name, images in rows.items():
         found, logits = features.predict(images, batch_size=500, verbose=0)

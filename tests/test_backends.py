@@ -1,0 +1,46 @@
+"""The tests of the networks and the step again, on the other backends, and one run on all three in turn."""
+
+import importlib.util
+
+import pytest
+from conftest import ROOT, TINY, finish
+
+pytestmark = pytest.mark.slow
+OTHERS = ["jax", "torch"]
+
+
+def needs(backend):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+
+
+@pytest.mark.parametrize("backend", OTHERS)
+def test_step_and_checkpoint(backend):
+    needs(backend)
+    finish(["-m", "pytest", "-q", "tests/test_dcgan.py"], ROOT, env={"KERAS_BACKEND": backend})
+
+
+@pytest.mark.parametrize("backend", OTHERS)
+def test_command_line(backend, tmp_path):
+    needs(backend)
+    tests = "whole_folder or goes_on or damaged or evaluate"
+    finish(["-m", "pytest", "-q", "tests/test_command_line.py", "-k", tests], ROOT, env={"KERAS_BACKEND": backend})
+
+
+def test_a_run_goes_on_with_another_backend(tmp_path):
+    for epoch, backend in enumerate(["tensorflow", *OTHERS], 1):
+        needs(backend)
+        out, _ = finish(["-m", "zoo.dcgan", "--epochs", epoch, *TINY], tmp_path, env={"KERAS_BACKEND": backend})
+        assert epoch == 1 or f"going on after epoch {epoch - 1}" in out
+
+
+def test_devices_all_shares_a_batch(tmp_path):
+    needs("jax")
+    env = {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    for name in ("one", "all"):
+        finish(["-m", "zoo.dcgan", "--epochs", 1, *TINY, "--devices", name, "--run", name], tmp_path, env=env)
+    losses = [
+        [float(x) for x in (tmp_path / name / "history.csv").read_text().splitlines()[1].split(",")]
+        for name in ("one", "all")
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)

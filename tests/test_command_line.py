@@ -1,0 +1,214 @@
+"""The command line and the run folder, as a student meets them."""
+
+import json
+import shutil
+import zipfile
+
+import imageio.v3 as iio
+import keras
+import numpy as np
+import pytest
+from conftest import TINY, same_state
+from PIL import Image
+
+from zoo import dcgan, runs
+
+
+def test_a_run_leaves_the_whole_folder(command, tmp_path):
+    status, out, err = command(dcgan, "--epochs", 2, *TINY)
+    assert status == 0 and "Epoch 2/2" in out
+    run = tmp_path / "runs/dcgan"
+    found = {str(p.relative_to(run)) for p in run.rglob("*") if p.is_file()}
+    assert found == {
+        ".lock",
+        "options.json",
+        "history.csv",
+        "curves.png",
+        "generator.keras",
+        *(f"samples/{name}" for name in ("epoch_0000.png", "epoch_0001.png", "epoch_0002.png", "samples.gif")),
+        *(f"{c}/{n}" for c in ("checkpoint", "checkpoint.old") for n in ("generator.keras", "discriminator.keras")),
+        *(f"{c}/{n}" for c in ("checkpoint", "checkpoint.old") for n in ("training.npz", "state.json")),
+    }
+    options = json.loads((run / "options.json").read_text())
+    assert options["filters"] == 4 and options["data"] == "faces" and "keras" in options["versions"]
+    rows = (run / "history.csv").read_text().splitlines()
+    assert len(rows) == 3 and rows[0].split(",")[0] == "epoch" and "d_loss" in rows[0]
+    assert iio.imread(run / "samples/samples.gif").shape[0] == 3
+    assert iio.imread(run / "curves.png").std() > 10
+    assert keras.models.load_model(run / "generator.keras").output_shape == (None, 28, 28, 1)
+
+
+def test_the_same_command_goes_on(command, tmp_path):
+    command(dcgan, "--epochs", 3, *TINY, "--run", "straight")
+    command(dcgan, "--epochs", 1, *TINY, "--run", "parts")
+    status, out, _ = command(dcgan, "--epochs", 3, "--run", "parts")  # the folder knows the other options
+    assert status == 0 and "going on after epoch 1" in out
+    same_state(tmp_path / "straight", tmp_path / "parts")
+    status, out, _ = command(dcgan, "--epochs", 3, "--run", "parts")
+    assert status == 0 and "all 3 epochs are done" in out
+
+
+def test_options_that_contradict_the_run(command, refused):
+    command(dcgan, "--epochs", 1, *TINY)
+    line = refused(dcgan, "--epochs", 2, "--filters", 8, "--seed", 3)
+    assert "--filters 4 (not 8)" in line and "--seed 0 (not 3)" in line and "--fresh" in line
+
+
+def test_fresh_moves_the_old_run_aside(command, tmp_path):
+    command(dcgan, "--epochs", 1, *TINY)
+    status, out, _ = command(dcgan, "--epochs", 1, *TINY, "--fresh", "--latent-dim", 9)
+    assert status == 0 and "runs/dcgan.1" in out
+    saved = [json.loads((tmp_path / f"runs/{name}/options.json").read_text()) for name in ("dcgan", "dcgan.1")]
+    assert [s["latent_dim"] for s in saved] == [9, 8]
+    status, out, _ = command(dcgan, "--epochs", 2)
+    assert status == 0 and "going on after epoch 1" in out
+
+
+@pytest.mark.parametrize("file", ["generator.keras", "training.npz", "state.json"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "gone"])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(file, damage, command, refused, tmp_path):
+    command(dcgan, "--epochs", 2, *TINY)
+    reference = tmp_path / "reference"
+    shutil.copytree(tmp_path / "runs/dcgan", reference)
+
+    def hurt(path):
+        data = bytearray(path.read_bytes())
+        if damage == "flipped":
+            data[len(data) // 2] ^= 255
+        path.write_bytes(data[:50] if damage == "cut" else data)
+        if damage == "gone":
+            path.unlink()
+
+    hurt(tmp_path / "runs/dcgan/checkpoint" / file)
+    with pytest.warns(UserWarning, match="damaged"):
+        status, out, _ = command(dcgan, "--epochs", 2)
+    assert status == 0 and "going on after epoch 1" in out
+    same_state(reference, tmp_path / "runs/dcgan")
+    for place in ("checkpoint", "checkpoint.old"):
+        if (tmp_path / "runs/dcgan" / place / file).exists():
+            hurt(tmp_path / "runs/dcgan" / place / file)
+    with pytest.warns(UserWarning, match="damaged"):
+        assert "--fresh" in refused(dcgan, "--epochs", 2)
+
+
+def test_a_second_process_is_refused(command, refused, tmp_path):
+    command(dcgan, "--epochs", 1, *TINY)
+    with open(tmp_path / "runs/dcgan/.lock") as _:
+        held = runs._lock(tmp_path / "runs/dcgan")
+        assert "another process" in refused(dcgan, "--epochs", 2)
+        assert "another process" in refused(dcgan, "--epochs", 2, *TINY, "--fresh")
+        held.close()
+    assert command(dcgan, "--epochs", 2)[0] == 0
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(command, refused, monkeypatch):
+    command(dcgan, "--epochs", 1, *TINY)
+    step = dcgan.DCGAN.train_step
+    monkeypatch.setattr(dcgan.DCGAN, "train_step", lambda *a: step(*a) | {"g_loss": float("nan")})
+    line = refused(dcgan, "--epochs", 2)
+    assert "g_loss" in line and "--learning-rate" in line
+    monkeypatch.undo()
+
+
+def test_out_of_memory_names_the_knobs(refused, command, monkeypatch):
+    def train_step(*_):
+        raise MemoryError
+
+    command(dcgan, "--epochs", 1, *TINY)
+    monkeypatch.setattr(dcgan.DCGAN, "train_step", train_step)
+    assert "--batch-size" in refused(dcgan, "--epochs", 2)
+
+
+def test_generate_and_interpolate(command, refused, tmp_path):
+    assert "train it first" in refused(dcgan, "--generate", 4)
+    command(dcgan, "--epochs", 1, *TINY)
+    assert command(dcgan, "--generate", 4)[0] == 0
+    assert iio.imread(tmp_path / "runs/dcgan/output.png").shape[:2] == (2 * 30 + 2, 2 * 30 + 2)
+    assert command(dcgan, "--interpolate", 5, "--seed", 3, "--output", "row.png")[0] == 0
+    assert iio.imread(tmp_path / "row.png").shape[:2] == (32, 5 * 30 + 2)
+    assert ".png" in refused(dcgan, "--generate", 4, "--output", "a.jpg")
+
+
+def test_evaluate(command, tmp_path):
+    random = np.random.default_rng(0)
+    x, y = random.integers(0, 256, (300, 28, 28), np.uint8), random.integers(0, 3, 300)
+    np.savez(tmp_path / "set.npz", x_train=x, y_train=y, x_test=x[:150], y_test=y[:150])
+    command(dcgan, "--epochs", 1, *TINY, "--data", "set.npz")
+    status, out, _ = command(dcgan, "--evaluate")
+    result = json.loads((tmp_path / "runs/dcgan/evaluation.json").read_text())
+    assert status == 0 and set(result) == {"samples", "untrained", "real (test)"} and "frechet" in out
+    assert result["real (test)"]["copies %"] == 0 and result["samples"]["spread"] < result["real (test)"]["spread"]
+    assert 0 <= result["samples"]["least class %"] <= 34 and result["samples"]["frechet"] > 0
+    command(dcgan, "--epochs", 1, *TINY, "--run", "unlabelled")
+    assert command(dcgan, "--evaluate", "--run", "unlabelled")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "args, advice",
+    [
+        (["--data", "nowhere"], "there is no data set or path 'nowhere'"),
+        (["--data", "empty"], "no images in the folder"),
+        (["--data", "texts"], "no images in the folder"),
+        (["--data", "wrong"], "1 of 1 images are damaged"),
+        (["--data", "a.txt"], "neither a folder, nor"),
+        (["--data", "tiny", "--batch-size", "1"], "it has only 3x3 pixels"),
+        (["--data", "damaged.zip"], "not a readable zip"),
+        (["--data", "locked.zip"], "password"),
+        (["--data", "none.zip"], "no images in the zip"),
+        (["--data", "pickled.npz"], "pickled"),
+        (["--data", "pickled.npy"], "pickled"),
+        (["--data", "numbers.npz"], "should hold one uint8 array"),
+        (["--data", "floats.npy"], "should hold one uint8 array"),
+        (["--data", "wide.npy"], "wanted are uint8 images"),
+        (["--data", "damaged.npz"], "can't be read"),
+        (["--size", "30"], "--size 28, 32"),
+        (["--batch-size", "81"], "--batch-size 80 or less"),
+        (["--batch-size", "-1"], "--batch-size: -1"),
+        (["--epochs", "0"], "--epochs: 0"),
+        (["--epochs", "many"], "--epochs"),
+        (["--learning-rate", "nan"], "--learning-rate"),
+        (["--learning-rate", "-1"], "--learning-rate"),
+        (["--label-smoothing", "1"], "--label-smoothing"),
+        (["--seed", "-1"], "--seed"),
+        (["--filters", "0"], "--filters"),
+        (["--channels", "2"], "--channels"),
+        (["--devices", "all"], "JAX"),
+        (["--evaluate"], "train it first"),
+        (["--run", "a.txt"], "a.txt"),
+    ],
+)
+def test_mistakes_get_one_line(args, advice, refused, tmp_path):
+    for name in ("empty", "texts", "wrong", "tiny"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "texts/notes.txt").write_text("hello")
+    (tmp_path / "wrong/a.png").write_text("hello")
+    (tmp_path / "a.txt").write_text("hello")
+    iio.imwrite(tmp_path / "tiny/a.png", np.zeros((3, 3, 3), np.uint8))
+    (tmp_path / "damaged.zip").write_bytes(b"PK\x03\x04 and then nothing")
+    (tmp_path / "damaged.npz").write_bytes(b"PK\x03\x04 and then nothing")
+    with zipfile.ZipFile(tmp_path / "none.zip", "w") as archive:
+        archive.writestr("a.txt", "hello")
+    with zipfile.ZipFile(tmp_path / "locked.zip", "w") as archive:
+        archive.writestr("a.png", b"secret")
+    data = bytearray((tmp_path / "locked.zip").read_bytes())
+    data[data.index(b"PK\x01\x02") + 8] |= 1  # the flag of an encrypted member
+    (tmp_path / "locked.zip").write_bytes(data)
+    np.savez(tmp_path / "pickled.npz", a=np.array([{}, {}], object))
+    np.save(tmp_path / "pickled.npy", np.array([{}, {}], object))
+    np.savez(tmp_path / "numbers.npz", a=np.arange(5))
+    np.save(tmp_path / "floats.npy", np.zeros((9, 32, 32, 3)))
+    np.save(tmp_path / "wide.npy", np.zeros((9, 32, 32, 7), np.uint8))
+    before = sorted(p.name for p in tmp_path.iterdir())
+    args = args if "--epochs" in args else [*args, "--epochs", "1"]
+    assert advice in refused(dcgan, *args)
+    left = [p.name for p in tmp_path.iterdir() if p.name not in before]
+    assert left in ([], ["runs"])
+
+
+def test_colour_pictures_from_a_folder_with_one_bad_file(command, folder, tmp_path):
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8 broken")
+    Image.new("L", (50, 40), 128).save(folder / "grey.png")
+    with pytest.warns(UserWarning, match="broken.jpg"):
+        status, _, _ = command(dcgan, "--epochs", 1, *TINY, "--data", folder, "--steps-per-epoch", 9, "--channels", 3)
+    assert status == 0
+    assert iio.imread(tmp_path / "runs/dcgan/samples/epoch_0001.png").shape[2] == 3

@@ -1,0 +1,101 @@
+"""`python -m zoo`, copying, and installing: with the zoo not importable where it must not be."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, TINY
+
+from zoo.__main__ import GROUND_FLOOR, models
+
+MODELS = list(models())
+
+
+def run(args, cwd, status=0):
+    """Python with the given arguments and without the zoo."""
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    program = "import sys; sys.meta_path[:] = [f for f in sys.meta_path if 'editable' not in str(f).lower()]; "
+    program += f"sys.path = [p for p in sys.path if p != {str(ROOT)!r}]; sys.path.insert(0, ''); "
+    program += "import importlib.util; assert importlib.util.find_spec('zoo') is None; "
+    if args[0].endswith(".py"):
+        program += f"sys.argv = {args!r}; import runpy; runpy.run_path({args[0]!r}, run_name='__main__')"
+    else:
+        program += args[0]
+    done = subprocess.run([sys.executable, "-c", program], cwd=cwd, env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == status, done.stderr[-3000:]
+    return done.stdout, done.stderr
+
+
+def zoo(*args, status=0):
+    done = subprocess.run([sys.executable, "-m", "zoo", *map(str, args)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == status
+    return done.stdout, done.stderr
+
+
+def test_list_names_every_model_without_importing_keras():
+    out, _ = zoo()
+    assert all(f"  {name} " in out for name in MODELS)
+    code = "import sys; from zoo.__main__ import main; main([]); assert not {'keras', 'numpy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_copy_refuses(tmp_path):
+    _, err = zoo("copy", "nothing", tmp_path, status=2)
+    assert "there is no model 'nothing'" in err and err.count("\n") == 1
+    zoo("copy", "dcgan", tmp_path / "a")
+    (tmp_path / "a/dcgan.py").write_text("mine")
+    _, err = zoo("copy", "dcgan", tmp_path / "a", status=2)
+    assert "already" in err and (tmp_path / "a/dcgan.py").read_text() == "mine"
+    _, err = zoo("copy", "dcgan", tmp_path / "a/dcgan.py/b", status=2)
+    assert err.startswith("error: ") and err.count("\n") == 1
+
+
+def test_the_file_alone(tmp_path):
+    (tmp_path / "dcgan.py").write_text((ROOT / "zoo/dcgan.py").read_text())
+    code = "import numpy as np, dcgan; gan = dcgan.DCGAN((28, 28, 1), 8, 4); "
+    code += "gan.train(np.zeros((8, 28, 28, 1), 'uint8'), epochs=1, batch_size=4); print(gan.generate(3).shape)"
+    assert "(3, 28, 28, 1)" in run([code], tmp_path)[0]
+    _, err = run(["dcgan.py", "--epochs", "1"], tmp_path, status=2)
+    line = err.strip().splitlines()[-1]
+    assert line.startswith("error: ") and "python -m zoo copy dcgan" in line and "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_a_copied_model_does_what_the_zoo_does(tmp_path):
+    out, _ = zoo("copy", "dcgan", tmp_path / "coursework")
+    assert sorted(p.name for p in (tmp_path / "coursework").iterdir()) == sorted(
+        f"{name}.py" for name in ("dcgan", *GROUND_FLOOR)
+    )
+    run(["dcgan.py", "--epochs", "1", *TINY], tmp_path / "coursework")
+    subprocess.run([sys.executable, "-m", "zoo.dcgan", "--epochs", "1", *TINY, "--run", tmp_path / "run"], cwd=ROOT, check=True)
+    ours, theirs = (where / "history.csv" for where in (tmp_path / "run", tmp_path / "coursework/runs/dcgan"))
+    assert ours.read_text() == theirs.read_text()
+
+
+@pytest.mark.parametrize("name", [*MODELS, *GROUND_FLOOR])
+def test_importing_prints_nothing_and_names_no_backend(name):
+    source = (ROOT / "zoo" / f"{name}.py").read_text()
+    imported = {a.name.split(".")[0] for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Import) for a in n.names}
+    imported |= {n.module.split(".")[0] for n in ast.walk(ast.parse(source)) if isinstance(n, ast.ImportFrom) and n.module}
+    assert not imported & {"tensorflow", "jax", "torch"}
+    assert not imported & set(MODELS)
+
+
+def test_shared_blocks_are_identical():
+    """The models repeat these blocks on purpose, to the letter."""
+    blocks = {}
+    for name in MODELS:
+        text = (ROOT / "zoo" / f"{name}.py").read_text()
+        for node in ast.parse(text).body:
+            if getattr(node, "name", None) in ("Player", "Batches", "to_uint8", "ground_floor"):
+                blocks.setdefault(node.name, set()).add(ast.get_source_segment(text, node))
+    assert blocks and all(len(versions) == 1 for versions in blocks.values())
+
+
+def test_no_paths_of_this_machine():
+    files = [p for p in ROOT.rglob("*") if p.suffix in (".py", ".md", ".toml", ".txt") and ".git" not in p.parts]
+    assert Path(ROOT / "README.md") in files
+    assert not [p for p in files if str(ROOT) in p.read_text("utf-8")]

@@ -1,0 +1,39 @@
+"""Training from a folder of 20,000 photos in a process of its own."""
+
+import concurrent.futures
+
+import numpy as np
+import pytest
+from conftest import finish
+from PIL import Image
+
+PROGRAM = """
+import sys
+import keras, psutil
+from zoo import dataset
+from zoo.dcgan import DCGAN
+
+images = dataset.load(sys.argv[1], size=64)
+gan = DCGAN(images.shape, 8, 2)
+sizes = []
+note = lambda *_: sizes.append(psutil.Process().memory_info().rss >> 20)
+gan.train(images, 4, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=note)])
+print("MiB", *sizes)
+"""
+
+
+@pytest.mark.slow
+def test_twenty_thousand_photos_fit_in_memory(tmp_path):
+    pytest.importorskip("psutil")
+    random = np.random.default_rng(0)
+    pictures = [Image.fromarray(random.integers(0, 256, (12, 16, 3), np.uint8)).resize((200, 150)) for _ in range(50)]
+
+    def write(i):
+        pictures[i % 50].rotate(i % 7).save(tmp_path / f"{i:05d}.jpg", quality=85)
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, range(20_000)))
+    out, _ = finish(["-c", PROGRAM, tmp_path], tmp_path)
+    sizes = [int(s) for s in out.splitlines()[-1].split()[1:]]
+    assert len(sizes) == 4 and max(sizes) < 1500
+    assert sizes[3] - sizes[1] < 50, sizes
