@@ -138,8 +138,11 @@ def save_as(kind, path):
         image.save(path / f"a.{kind}")
 
 
+KINDS = ["png", "pgm", "webp", "bmp", "16-bit", "exif", "alpha", "grey alpha", "palette", "CMYK", "bilevel"]
+
+
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("kind", "png pgm webp bmp 16-bit exif alpha palette CMYK bilevel".split() + ["grey alpha"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_image(kind, channels, tmp_path):
     save_as(kind, tmp_path)
     picture = load(tmp_path, 20, channels, batch_size=1, split="all").take(1)[0].astype(int)

@@ -66,7 +66,9 @@ def test_each_player_moves_only_its_own_network(tmp_path):
 
     def check(n):
         g, d = values(gan.generator), values(gan.discriminator)
-        gan.d_step.train_on_batch([pictures(n), pictures(n)[:, 0, :8, 0]], {"real": np.ones((n, 1)), "fake": np.zeros((n, 1))})
+        gan.d_step.train_on_batch(
+            [pictures(n), pictures(n)[:, 0, :8, 0]], {"real": np.ones((n, 1)), "fake": np.zeros((n, 1))}
+        )
         assert all(changed(gan.discriminator, d)) and not any(changed(gan.generator, g))
         d = values(gan.discriminator)
         gan.combined.train_on_batch(pictures(n)[:, 0, :8, 0], np.ones((n, 1)))
@@ -135,7 +137,9 @@ def test_early_stopping_stops():
     assert len(gan.train(images, 2, batch_size=8).epoch) == 2  # the next call is not stopped
 
 
-@pytest.mark.parametrize("images", [np.zeros((4, 28, 28, 1), np.uint8), np.zeros((9, 28, 28, 1)), np.zeros((9, 28, 28), np.uint8)])
+@pytest.mark.parametrize(
+    "images", [np.zeros((4, 28, 28, 1), np.uint8), np.zeros((9, 28, 28, 1)), np.zeros((9, 28, 28), np.uint8)]
+)
 def test_arrays_that_cannot_be_trained_on(images):
     with pytest.raises(ValueError, match="uint8 array"):
         tiny().train(images, 1, batch_size=8)

@@ -24,7 +24,9 @@ def run(args, cwd, status=0):
         program += f"sys.argv = {args!r}; import runpy; runpy.run_path({args[0]!r}, run_name='__main__')"
     else:
         program += args[0]
-    done = subprocess.run([sys.executable, "-c", program], cwd=cwd, env=env, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=cwd, env=env, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == status, done.stderr[-3000:]
     return done.stdout, done.stderr
 
@@ -70,7 +72,9 @@ def test_a_copied_model_does_what_the_zoo_does(tmp_path):
         f"{name}.py" for name in ("dcgan", *GROUND_FLOOR)
     )
     run(["dcgan.py", "--epochs", "1", *TINY], tmp_path / "coursework")
-    subprocess.run([sys.executable, "-m", "zoo.dcgan", "--epochs", "1", *TINY, "--run", tmp_path / "run"], cwd=ROOT, check=True)
+    subprocess.run(
+        [sys.executable, "-m", "zoo.dcgan", "--epochs", "1", *TINY, "--run", tmp_path / "run"], cwd=ROOT, check=True
+    )
     ours, theirs = (where / "history.csv" for where in (tmp_path / "run", tmp_path / "coursework/runs/dcgan"))
     assert ours.read_text() == theirs.read_text()
 
@@ -79,7 +83,9 @@ def test_a_copied_model_does_what_the_zoo_does(tmp_path):
 def test_importing_prints_nothing_and_names_no_backend(name):
     source = (ROOT / "zoo" / f"{name}.py").read_text()
     imported = {a.name.split(".")[0] for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Import) for a in n.names}
-    imported |= {n.module.split(".")[0] for n in ast.walk(ast.parse(source)) if isinstance(n, ast.ImportFrom) and n.module}
+    imported |= {
+        n.module.split(".")[0] for n in ast.walk(ast.parse(source)) if isinstance(n, ast.ImportFrom) and n.module
+    }
     assert not imported & {"tensorflow", "jax", "torch"}
     assert not imported & set(MODELS)
 

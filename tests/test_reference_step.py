@@ -69,5 +69,5 @@ def test_step_equals_gradient_tape(generator_steps, smoothing):
         for ours, theirs in ((gan.generator, g), (gan.discriminator, d)):
             for a, b in zip(ours.variables, theirs.variables, strict=True):
                 a, b = a.numpy(), b.numpy()
-# In norm: where a gradient is near 0, Adam makes a rounding error of it as large as a step.
+                # In norm: where a gradient is near 0, Adam makes a rounding error of it as large as a step.
                 assert np.linalg.norm(a - b) <= 1e-5 * np.linalg.norm(b), (step, a.shape)

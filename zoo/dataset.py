@@ -55,11 +55,12 @@ class Images(keras.utils.PyDataset):
     Attributes:
         epoch: int, set by the training loop; `images[i]` is batch i of this epoch.
         steps: batches in an epoch; more than one pass is more passes.
+        flip, jitter: see `load`; may be set until the first batch is read.
         shape: (size, size, channels) of one image.
         labels: int array, one per image of this half, or None.
     """
 
-    def __init__(self, items, size, channels, batch_size, crop, flip, steps, seed):
+    def __init__(self, items, size, channels, batch_size, crop, flip, jitter, steps, seed):
         super().__init__()
         self.items, self.labels = items, items.labels
         self.shape = (size, size, channels)
@@ -71,7 +72,7 @@ class Images(keras.utils.PyDataset):
                 f"a batch of {batch_size} is larger than the {len(items)} images of {items.name}: "
                 f"use --batch-size {len(items)} or less"
             )
-        self.batch_size, self.crop, self.flip, self.seed = batch_size, crop, flip, seed
+        self.batch_size, self.crop, self.flip, self.jitter, self.seed = batch_size, crop, flip, jitter, seed
         self.steps = steps or max(1, len(items) // batch_size)
         self.epoch = 0
         self._cache, self._room, self._bad, self._lock = {}, CACHE_BYTES, set(), threading.Lock()
@@ -123,7 +124,7 @@ class Images(keras.utils.PyDataset):
         return image[:, ::-1] if self.flip and draw[2] < 0.5 else image
 
     def _image(self, index):
-        """Image `index`, or the next one that can be decoded, as uint8, at least size x size."""
+        """Image `index`, or the next one that can be decoded, as uint8 (height, width, channels), ready to be cut."""
         for i in range(index, index + self.count):
             i %= self.count
             if i in self._cache:
@@ -144,7 +145,7 @@ class Images(keras.utils.PyDataset):
         raise DataError(f"none of the {self.count} images of {self.items.name} can be read")
 
     def _prepare(self, image):
-        size, _, channels = self.shape
+        size, channels = round(self.shape[0] * self.jitter), self.shape[2]
         if self.crop == "center":
             image.draft(None, (2 * size, 2 * size))  # lets a JPEG decode at a fraction of its size
         image = to_8bit(image, channels)
@@ -238,7 +239,18 @@ class _Arrays:
         return _Arrays(self.name, self.images[indices], None if self.labels is None else self.labels[indices])
 
 
-def load(source, size=64, channels=None, batch_size=None, split="train", crop=None, flip=False, steps=None, seed=0):
+def load(
+    source,
+    size=64,
+    channels=None,
+    batch_size=None,
+    split="train",
+    crop=None,
+    flip=False,
+    jitter=1,
+    steps=None,
+    seed=0,
+):
     """The images of `source` (see the top of this file) as `Images`.
 
     Args:
@@ -247,8 +259,9 @@ def load(source, size=64, channels=None, batch_size=None, split="train", crop=No
         batch_size: None is 128, or 32 where there are fewer than 1000 images: more steps in the same time.
         split: "train", "test" or "all".
         crop: "center" shrinks or enlarges the short side to `size` and keeps the middle; "random" cuts a square of
-            `size` at a random place, at the picture's own scale; None is "random" for photos and textures, else "center".
+            `size` at a random place, at the picture's own scale; None is "random" for photos and textures only.
         flip: mirrors every other image, at random.
+        jitter: with "center", the middle is taken this much larger, and a random square of `size` cut out of it.
         steps: batches in an epoch; None is one pass over the images.
 
     Raises:
@@ -260,7 +273,7 @@ def load(source, size=64, channels=None, batch_size=None, split="train", crop=No
     if channels is None:
         channels = _first_channels(items)
     crop = crop or ("random" if source in RANDOM_CROPS else "center")
-    return Images(items, size, channels, batch_size, crop, flip, steps, seed)
+    return Images(items, size, channels, batch_size, crop, flip, jitter, steps, seed)
 
 
 def _first_channels(items):

@@ -18,9 +18,13 @@ Differences from the paper:
   told 0.9 for a real image; `--label-smoothing 0` is the paper's.
 - The layers have `--filters 64`, half of the paper's 128, so that a laptop can train them.
 - Sizes other than 64 have as many layers as it takes to get from 4 (or 5, 6, 7) pixels to the size.
+- A data set of fewer than 1000 images is mirrored and shifted at random (`--no-augment` for the paper's way): D would
+  soon know every image by heart, and G would learn nothing from it.
 - Convolutions before a batch normalisation have no bias: the normalisation would take it away again.
 """
 
+import argparse
+import importlib
 import sys
 from pathlib import Path
 
@@ -30,7 +34,7 @@ from keras import layers, ops
 
 
 def start_size(size):
-    """The side in pixels of the generator's first map, e.g. 4 for 64, and the number of doublings from there, e.g. 4."""
+    """The side in pixels of the generator's first map (4 for 64), and the number of doublings from there (4 for 64)."""
     doublings = 0
     while size % 2 == 0 and size > 7:
         size, doublings = size // 2, doublings + 1
@@ -52,7 +56,7 @@ def build_generator(image_shape=(64, 64, 3), latent_dim=100, filters=128):
     x = layers.Dense(start * start * width, use_bias=False, kernel_initializer=normal())(x)
     x = layers.Reshape((start, start, width))(x)
     x = layers.ReLU()(batch_norm()(x))
-    for i in range(doublings - 1):
+    for _ in range(doublings - 1):
         width //= 2
         x = layers.Conv2DTranspose(width, 5, 2, "same", use_bias=False, kernel_initializer=normal())(x)
         x = layers.ReLU()(batch_norm()(x))
@@ -153,16 +157,8 @@ class DCGAN:
         seed: fixes the noise of every step; `keras.utils.set_random_seed` fixes the first weights.
     """
 
-    def __init__(
-        self,
-        image_shape=(64, 64, 3),
-        latent_dim=100,
-        filters=128,
-        learning_rate=2e-4,
-        label_smoothing=0.1,
-        generator_steps=2,
-        seed=0,
-    ):
+    def __init__(self, image_shape=(64, 64, 3), latent_dim=100, filters=128, learning_rate=2e-4,
+                 label_smoothing=0.1, generator_steps=2, seed=0):  # fmt: skip
         self.latent_dim, self.label_smoothing, self.generator_steps = latent_dim, label_smoothing, generator_steps
         self.seed, self.steps = seed, 0
         self.generator = generator = build_generator(image_shape, latent_dim, filters)
@@ -188,7 +184,7 @@ class DCGAN:
             player.optimizer.build(player.trainable_variables)  # so that `load` finds its variables
 
     def train_step(self, images):
-        """One update of D and `generator_steps` of G on float32 images in [-1, 1]: their losses, and D's mean scores."""
+        """One update of D and `generator_steps` of G on float32 images in [-1, 1]: their losses, D's mean scores."""
         random = np.random.default_rng((self.seed, self.steps))
         ones, zeros = np.ones((len(images), 1), "float32"), np.zeros((len(images), 1), "float32")
 
@@ -237,7 +233,9 @@ class DCGAN:
                 steps.append(self.train_step(images[step]))
                 callbacks.on_train_batch_end(step, steps[-1])
             initial_step = 0
-            callbacks.on_epoch_end(epoch, {k: float(np.mean([s[k] for s in steps])) for k in (steps[0] if steps else ())})
+            callbacks.on_epoch_end(
+                epoch, {k: float(np.mean([s[k] for s in steps])) for k in (steps[0] if steps else ())}
+            )
             if self.combined.stop_training:
                 break
         callbacks.on_train_end()
@@ -250,7 +248,7 @@ class DCGAN:
         return to_uint8(self.generator.predict(z, batch_size=128, verbose=0))
 
     def interpolate(self, n=10, seed=0):
-        """n images on the way from one noise vector to another, both drawn with `seed`: uint8 (n, size, size, channels).
+        """n images on the way from one noise vector to another, both of `seed`: uint8 (n, size, size, channels).
 
         The way is an arc (slerp: White 2016, arXiv:1609.04468): on the straight line the vectors in the middle would be
         shorter than any that G was trained on.
@@ -285,24 +283,19 @@ class DCGAN:
 
 
 def build_classifier(image_shape, classes):
-    """A small classifier, uint8 images -> logits; its layer `features` (batch, 64) is what `evaluate` measures in."""
-    return keras.Sequential(
-        [
-            keras.Input(image_shape),
-            layers.Rescaling(1 / 127.5, -1),
-            layers.Conv2D(32, 3, 2, "same", activation="relu"),
-            layers.Conv2D(64, 3, 2, "same", activation="relu"),
-            layers.Flatten(),
-            layers.Dense(64, activation="relu", name="features"),
-            layers.Dense(classes, dtype="float32"),
-        ]
-    )
+    """A small classifier, uint8 images -> features (batch, 64) and logits; `evaluate` measures in the features."""
+    x = image = keras.Input(image_shape)
+    x = layers.Rescaling(1 / 127.5, -1)(x)
+    for filters in (32, 64):
+        x = layers.Conv2D(filters, 3, 2, "same", activation="relu")(x)
+    features = layers.Dense(64, activation="relu")(layers.Flatten()(x))
+    return keras.Model(image, [features, layers.Dense(classes)(features)])
 
 
 def evaluate(gan, train, test, metrics, n=10_000):
     """Measures n generated images against the halves `train` and `test` of a data set (dataset.Images).
 
-    Returns {row: {column: number}} with a row for the samples, one for an untrained generator and one for the test half:
+    Returns {row: {column: number}}; the rows are the samples, those of an untrained generator, and the test half:
         spread: mean standard deviation of a pixel over the images, in grey levels; near 0 is one image n times.
         copies %: samples nearer to a training image (in pixels) than all but 1 % of the test images are.
     and where there are labels, by a classifier trained here on the training half:
@@ -324,40 +317,31 @@ def evaluate(gan, train, test, metrics, n=10_000):
     classes = int(train.labels.max()) + 1
     classifier = build_classifier(train.shape, classes)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    classifier.compile("adam", loss, metrics=["accuracy"])
-    classifier.fit(real, train.labels[: len(real)], batch_size=128, epochs=3, verbose=0)
-    accuracy = classifier.evaluate(held_out, test.labels[: len(held_out)], verbose=0)[1]
-    features = keras.Model(classifier.inputs, [classifier.get_layer("features").output, *classifier.outputs])
-    reference = features.predict(real[:n], batch_size=500, verbose=0)[0]
+    classifier.compile("adam", loss=[None, loss])
+    classifier.fit(real, [None, train.labels[: len(real)]], batch_size=128, epochs=3, verbose=0)
+    reference = classifier.predict(real[:n], batch_size=500, verbose=0)[0]
     for name, images in rows.items():
-        found, logits = features.predict(images, batch_size=500, verbose=0)
+        features, logits = classifier.predict(images, batch_size=500, verbose=0)
         shares = np.bincount(logits.argmax(1), minlength=classes) / len(images)
-        result[name]["frechet"] = metrics.frechet_distance(found, reference)
+        result[name]["frechet"] = metrics.frechet_distance(features, reference)
         result[name]["least class %"] = float(100 * shares.min())
-    result["real (test)"]["accuracy %"] = 100 * accuracy
+    # `logits` are those of the last row, the test half.
+    result["real (test)"]["accuracy %"] = float(100 * (logits.argmax(1) == test.labels[: len(held_out)]).mean())
     return result
 
 
 def ground_floor():
-    """The modules dataset, metrics and runs: the zoo's, or copies beside this file."""
+    """The modules dataset, metrics and runs: from the zoo, or copied to lie beside this file."""
+    names = ("dataset", "metrics", "runs")
     try:
-        from zoo import dataset, metrics, runs
-    except ImportError as error:
-        if (error.name or "").split(".")[0] != "zoo":
-            raise  # a library is missing
-        try:
-            import dataset
-            import metrics
-            import runs
-        except ModuleNotFoundError as missing:
-            name = Path(__file__).stem
-            print(
-                f"error: the command line of {name}.py needs the file {missing.name}.py beside it: "
-                f"`python -m zoo copy {name} FOLDER` in the zoo copies both",
-                file=sys.stderr,
-            )
-            raise SystemExit(2) from None
-    return dataset, metrics, runs
+        return [importlib.import_module(f"{__package__}.{name}" if __package__ else name) for name in names]
+    except ModuleNotFoundError as error:
+        if error.name not in names:
+            raise
+        model, missing = Path(__file__).stem, f"{error.name}.py"
+        advice = f"`python -m zoo copy {model} FOLDER`, in the zoo, puts both into a folder"
+        print(f"error: the command line of {model}.py needs {missing} beside it: {advice}", file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 def main(argv=None):
@@ -367,17 +351,20 @@ def main(argv=None):
     add = parser.add_argument
     add("--filters", type=runs.positive, default=64, metavar="N", help="width; the paper's is 128 (%(default)s)")
     add("--latent-dim", type=runs.positive, default=100, metavar="N", help="length of the noise vector (%(default)s)")
-    add("--label-smoothing", type=runs.share, default=0.1, metavar="X", help="D is told 1 - X for real (%(default)s)")
+    share = runs.number(float, 0, 0.9)
+    add("--label-smoothing", type=share, default=0.1, metavar="X", help="D is told 1 - X for real (%(default)s)")
     add("--generator-steps", type=runs.positive, default=2, metavar="N", help="updates of G for one of D (%(default)s)")
     add("--channels", type=int, choices=[1, 3], help="1 for grey, 3 for colour (as the images are)")
     add("--crop", choices=["center", "random"], help="(random for photos and textures, else center)")
+    add("--augment", action=argparse.BooleanOptionalAction, help="mirror and shift (for fewer than 1000 images)")
     add("--generate", type=runs.positive, metavar="N", help="write a grid of N new images, and end")
     add("--interpolate", type=runs.positive, metavar="N", help="write a row of N images from one to another, and end")
     options = runs.parse(parser, argv, actions=("generate", "interpolate", "evaluate"))
 
     def load(split):
-        crop, size, batch_size = options.crop, options.size, options.batch_size
-        return dataset.load(options.data, size, options.channels, batch_size, split, crop, seed=options.seed)
+        batch_size = options.batch_size if split == "train" else None
+        crop, seed = options.crop, options.seed
+        return dataset.load(options.data, options.size, options.channels, batch_size, split, crop, seed=seed)
 
     with runs.errors(ValueError):
         start_size(options.size)
@@ -385,16 +372,11 @@ def main(argv=None):
             images = load("train")
             options.channels, options.batch_size = images.shape[2], images.batch_size
             options.steps_per_epoch = images.steps = options.steps_per_epoch or max(len(images), 200)
+            if options.augment is None:
+                options.augment = images.count < 1000
         shape = (options.size, options.size, options.channels)
-        gan = DCGAN(
-            shape,
-            options.latent_dim,
-            options.filters,
-            options.learning_rate,
-            options.label_smoothing,
-            options.generator_steps,
-            options.seed,
-        )
+        o = options
+        gan = DCGAN(shape, o.latent_dim, o.filters, o.learning_rate, o.label_smoothing, o.generator_steps, o.seed)
 
     if options.generate or options.interpolate or options.evaluate:
         with runs.errors(dataset.DataError):
@@ -407,6 +389,8 @@ def main(argv=None):
                 runs.output(options, runs.grid(gan.interpolate(options.interpolate, options.seed), options.interpolate))
         return
 
+    if options.augment:
+        images.flip, images.jitter = True, 9 / 8
     with runs.errors(dataset.DataError), runs.Run(options, gan, lambda: runs.grid(gan.generate(64))) as run:
         gan.train(images, options.epochs, callbacks=[run], **run.position)
 
