@@ -10,6 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 TINY = ["--filters", "4", "--latent-dim", "8", "--size", "28", "--batch-size", "8", "--steps-per-epoch", "3"]
+SRGAN_TINY = ["--size", "32", "--blocks", "1", "--filters", "4", "--batch-size", "2", "--steps-per-epoch", "3"]
+SRGAN_TINY += ["--vgg", "random", "--vgg-layer", "block2_conv2"]
 
 
 @pytest.fixture(autouse=True)

@@ -14,10 +14,11 @@ def needs(backend):
         pytest.skip(f"{backend} is not installed")
 
 
+@pytest.mark.parametrize("model", ["dcgan", "srgan"])
 @pytest.mark.parametrize("backend", OTHERS)
-def test_step_and_checkpoint(backend):
+def test_step_and_checkpoint(backend, model):
     needs(backend)
-    finish(["-m", "pytest", "-q", "tests/test_dcgan.py"], ROOT, env={"KERAS_BACKEND": backend})
+    finish(["-m", "pytest", "-q", f"tests/test_{model}.py"], ROOT, env={"KERAS_BACKEND": backend})
 
 
 @pytest.mark.parametrize("backend", OTHERS)

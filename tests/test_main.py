@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, TINY
+from conftest import ROOT, SRGAN_TINY, TINY
 
 from zoo.__main__ import GROUND_FLOOR, models
 
@@ -55,27 +55,33 @@ def test_copy_refuses(tmp_path):
     assert err.startswith("error: ") and err.count("\n") == 1
 
 
-def test_the_file_alone(tmp_path):
-    (tmp_path / "dcgan.py").write_text((ROOT / "zoo/dcgan.py").read_text())
-    code = "import numpy as np, dcgan; gan = dcgan.DCGAN((28, 28, 1), 8, 4); "
-    code += "gan.train(np.zeros((8, 28, 28, 1), 'uint8'), epochs=1, batch_size=4); print(gan.generate(3).shape)"
-    assert "(3, 28, 28, 1)" in run([code], tmp_path)[0]
-    _, err = run(["dcgan.py", "--epochs", "1"], tmp_path, status=2)
+ALONE = {  # what a student would try first with the file alone
+    "dcgan": "gan = dcgan.DCGAN((28, 28, 1), 8, 4); images = np.zeros((8, 28, 28, 1), 'uint8'); ",
+    "srgan": "gan = srgan.SRGAN(4, 1, 4, size=32, pretrain_steps=1); images = np.zeros((8, 32, 32, 3), 'uint8'); ",
+}
+SMALL = {"dcgan": TINY, "srgan": SRGAN_TINY}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_file_alone(name, tmp_path):
+    (tmp_path / f"{name}.py").write_text((ROOT / f"zoo/{name}.py").read_text())
+    code = f"import numpy as np, {name}; {ALONE[name]} print(gan.train(images, epochs=1, batch_size=4).epoch)"
+    assert run([code], tmp_path)[0].endswith("[0]\n")
+    _, err = run([f"{name}.py", "--epochs", "1"], tmp_path, status=2)
     line = err.strip().splitlines()[-1]
-    assert line.startswith("error: ") and "python -m zoo copy dcgan" in line and "Traceback" not in err
+    assert line.startswith("error: ") and f"python -m zoo copy {name}" in line and "Traceback" not in err
 
 
 @pytest.mark.slow
-def test_a_copied_model_does_what_the_zoo_does(tmp_path):
-    out, _ = zoo("copy", "dcgan", tmp_path / "coursework")
-    assert sorted(p.name for p in (tmp_path / "coursework").iterdir()) == sorted(
-        f"{name}.py" for name in ("dcgan", *GROUND_FLOOR)
-    )
-    run(["dcgan.py", "--epochs", "1", *TINY], tmp_path / "coursework")
-    subprocess.run(
-        [sys.executable, "-m", "zoo.dcgan", "--epochs", "1", *TINY, "--run", tmp_path / "run"], cwd=ROOT, check=True
-    )
-    ours, theirs = (where / "history.csv" for where in (tmp_path / "run", tmp_path / "coursework/runs/dcgan"))
+@pytest.mark.parametrize("name", MODELS)
+def test_a_copied_model_does_what_the_zoo_does(name, tmp_path):
+    zoo("copy", name, tmp_path / "coursework")
+    copied = {p.stem for p in (tmp_path / "coursework").iterdir()}
+    assert {name, "dataset", "metrics", "runs"} <= copied <= {name, *GROUND_FLOOR}
+    run([f"{name}.py", "--epochs", "2", *SMALL[name]], tmp_path / "coursework")
+    command = [sys.executable, "-m", f"zoo.{name}", "--epochs", "2", *SMALL[name], "--run", tmp_path / "run"]
+    subprocess.run(command, cwd=ROOT, check=True)
+    ours, theirs = (where / "history.csv" for where in (tmp_path / "run", tmp_path / f"coursework/runs/{name}"))
     assert ours.read_text() == theirs.read_text()
 
 

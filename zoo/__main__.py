@@ -7,20 +7,31 @@ import sys
 from pathlib import Path
 
 ZOO = Path(__file__).parent
-GROUND_FLOOR = ("dataset", "metrics", "runs")
+GROUND_FLOOR = ("dataset", "metrics", "photos", "runs")
+
+
+def read(name):
+    """The syntax tree of a file of the zoo."""
+    return ast.parse((ZOO / f"{name}.py").read_text("utf-8"))
 
 
 def models():
     """{name: first line of the docstring} of every model's file."""
-    files = [file for file in sorted(ZOO.glob("*.py")) if file.stem not in (*GROUND_FLOOR, "__init__", "__main__")]
-    return {file.stem: ast.get_docstring(ast.parse(file.read_text("utf-8"))).split("\n")[0] for file in files}
+    names = [file.stem for file in sorted(ZOO.glob("*.py")) if file.stem not in (*GROUND_FLOOR, "__init__", "__main__")]
+    return {name: ast.get_docstring(read(name)).split("\n")[0] for name in names}
+
+
+def needs(name):
+    """The modules of the ground floor that a model asks for in its call of `ground_floor`."""
+    calls = [node for node in ast.walk(read(name)) if isinstance(node, ast.Call)]
+    return [arg.value for call in calls if getattr(call.func, "id", "") == "ground_floor" for arg in call.args]
 
 
 def copy(name, folder):
     """Copies a model's file and the ground floor that it needs into a folder; overwrites nothing."""
     if name not in models():
         sys.exit(fail(f"there is no model {name!r}: there are {', '.join(models())}"))
-    files = [f"{stem}.py" for stem in (name, *GROUND_FLOOR)]
+    files = [f"{stem}.py" for stem in (name, *needs(name))]
     there = [file for file in files if (folder / file).exists()]
     if there:
         sys.exit(fail(f"{folder} has a {there[0]} already: give another folder, or move that file away"))

@@ -107,6 +107,13 @@ class Images(keras.utils.PyDataset):
         n = min(n, self.count)
         return np.stack([self._cut(self._image(i), (0.5, 0.5, 1.0)) for i in range(n)])
 
+    def whole(self):
+        """Yields every image at its own size: uint8 (height, width, channels)."""
+        for i in range(self.count):
+            with self.items.open(i) as image:
+                image = to_8bit(image, self.shape[2])
+            yield np.asarray(image).reshape(image.height, image.width, self.shape[2])
+
     def _batch(self, epoch, step):
         draws = np.random.default_rng((self.seed, epoch, step)).random((self.batch_size, 3))
         batch = np.empty((self.batch_size, *self.shape), np.float32)

@@ -283,13 +283,13 @@ class DCGAN:
 
 
 def build_classifier(image_shape, classes):
-    """A small classifier, uint8 images -> features (batch, 64) and logits; `evaluate` measures in the features."""
+    """A small classifier: two models over the same layers, uint8 images -> logits and -> features (batch, 64)."""
     x = image = keras.Input(image_shape)
     x = layers.Rescaling(1 / 127.5, -1)(x)
     for filters in (32, 64):
         x = layers.Conv2D(filters, 3, 2, "same", activation="relu")(x)
     features = layers.Dense(64, activation="relu")(layers.Flatten()(x))
-    return keras.Model(image, [features, layers.Dense(classes)(features)])
+    return keras.Model(image, layers.Dense(classes)(features)), keras.Model(image, features)
 
 
 def evaluate(gan, train, test, metrics, n=10_000):
@@ -315,38 +315,36 @@ def evaluate(gan, train, test, metrics, n=10_000):
         return result
     keras.utils.set_random_seed(0)
     classes = int(train.labels.max()) + 1
-    classifier = build_classifier(train.shape, classes)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    classifier.compile("adam", loss=[None, loss])
-    classifier.fit(real, [None, train.labels[: len(real)]], batch_size=128, epochs=3, verbose=0)
-    reference = classifier.predict(real[:n], batch_size=500, verbose=0)[0]
+    classifier, embed = build_classifier(train.shape, classes)
+    classifier.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    classifier.fit(real, train.labels[: len(real)], batch_size=128, epochs=3, verbose=0)
+    reference = embed.predict(real[:n], batch_size=500, verbose=0)
     for name, images in rows.items():
-        features, logits = classifier.predict(images, batch_size=500, verbose=0)
-        shares = np.bincount(logits.argmax(1), minlength=classes) / len(images)
+        features = embed.predict(images, batch_size=500, verbose=0)
+        found = classifier.predict(images, batch_size=500, verbose=0).argmax(1)
         result[name]["frechet"] = metrics.frechet_distance(features, reference)
-        result[name]["least class %"] = float(100 * shares.min())
-    # `logits` are those of the last row, the test half.
-    result["real (test)"]["accuracy %"] = float(100 * (logits.argmax(1) == test.labels[: len(held_out)]).mean())
+        result[name]["least class %"] = float(100 * np.bincount(found, minlength=classes).min() / len(images))
+    # `found` are the classes of the last row, the test half.
+    result["real (test)"]["accuracy %"] = float(100 * (found == test.labels[: len(found)]).mean())
     return result
 
 
-def ground_floor():
-    """The modules dataset, metrics and runs: from the zoo, or copied to lie beside this file."""
-    names = ("dataset", "metrics", "runs")
+def ground_floor(*names):
+    """The zoo's modules of these names: from the zoo, or copied to lie beside this file."""
     try:
         return [importlib.import_module(f"{__package__}.{name}" if __package__ else name) for name in names]
     except ModuleNotFoundError as error:
         if error.name not in names:
             raise
-        model, missing = Path(__file__).stem, f"{error.name}.py"
-        advice = f"`python -m zoo copy {model} FOLDER`, in the zoo, puts both into a folder"
-        print(f"error: the command line of {model}.py needs {missing} beside it: {advice}", file=sys.stderr)
+        model = Path(__file__).stem
+        advice = f"`python -m zoo copy {model} FOLDER`, in the zoo, puts all of them into a folder"
+        print(f"error: {model}.py's command line needs {', '.join(names)} (.py) beside it: {advice}", file=sys.stderr)
         raise SystemExit(2) from None
 
 
 def main(argv=None):
     """The command line: trains, goes on with a run, or with --generate, --interpolate or --evaluate uses it."""
-    dataset, metrics, runs = ground_floor()
+    dataset, metrics, runs = ground_floor("dataset", "metrics", "runs")
     parser = runs.parser("dcgan", __doc__, data="faces", size=32, batch_size=None, learning_rate=2e-4)
     add = parser.add_argument
     add("--filters", type=runs.positive, default=64, metavar="N", help="width; the paper's is 128 (%(default)s)")
@@ -361,15 +359,14 @@ def main(argv=None):
     add("--interpolate", type=runs.positive, metavar="N", help="write a row of N images from one to another, and end")
     options = runs.parse(parser, argv, actions=("generate", "interpolate", "evaluate"))
 
-    def load(split):
-        batch_size = options.batch_size if split == "train" else None
+    def load(source, split, batch_size=None):
         crop, seed = options.crop, options.seed
-        return dataset.load(options.data, options.size, options.channels, batch_size, split, crop, seed=seed)
+        return dataset.load(source, options.size, options.channels, batch_size, split, crop, seed=seed)
 
     with runs.errors(ValueError):
         start_size(options.size)
         if not (options.generate or options.interpolate):
-            images = load("train")
+            images = load(options.data, "train", options.batch_size)
             options.channels, options.batch_size = images.shape[2], images.batch_size
             options.steps_per_epoch = images.steps = options.steps_per_epoch or max(len(images), 200)
             if options.augment is None:
@@ -382,7 +379,7 @@ def main(argv=None):
         with runs.errors(dataset.DataError):
             runs.load_trained(options, gan)
             if options.evaluate:
-                runs.report(options, evaluate(gan, images, load("test"), metrics))
+                runs.report(options, evaluate(gan, images, load(*runs.held_out(options)), metrics))
             elif options.generate:
                 runs.output(options, runs.grid(gan.generate(options.generate, options.seed)))
             else:
@@ -390,7 +387,7 @@ def main(argv=None):
         return
 
     if options.augment:
-        images.flip, images.jitter = True, 9 / 8
+        images.flip, images.jitter = True, 17 / 16
     with runs.errors(dataset.DataError), runs.Run(options, gan, lambda: runs.grid(gan.generate(64))) as run:
         gan.train(images, options.epochs, callbacks=[run], **run.position)
 

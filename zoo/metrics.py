@@ -1,6 +1,7 @@
 """Measures of images, defined once for all models."""
 
 import numpy as np
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 
 def frechet_distance(a, b):
@@ -30,3 +31,30 @@ def nearest_distances(queries, images):
         squares = (queries**2).sum(1)[:, None] + (part**2).sum(1) - 2 * queries @ part.T
         nearest = np.minimum(nearest, squares.min(1))
     return np.sqrt(np.maximum(nearest, 0) / queries.shape[1])
+
+
+def luma(images):
+    """Y of uint8 RGB images (..., 3): float64 in 16 to 235, as MATLAB's rgb2ycbcr and the super-resolution papers."""
+    return 16 + np.asarray(images, np.float64) @ (np.array([65.481, 128.553, 24.966]) / 255)
+
+
+def psnr(image, truth):
+    """Peak signal-to-noise ratio in dB of two arrays in grey levels, 0 to 255; infinite for equal ones."""
+    return float(peak_signal_noise_ratio(np.asarray(truth, np.float64), np.asarray(image, np.float64), data_range=255))
+
+
+def ssim(image, truth):
+    """Structural similarity of two arrays (height, width) in grey levels: an 11x11 Gaussian window of sigma 1.5.
+
+    Wang et al. 2004. Sides shorter than the window are an error.
+    """
+    return float(
+        structural_similarity(
+            np.asarray(truth, np.float64),
+            np.asarray(image, np.float64),
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+            data_range=255,
+        )
+    )

@@ -1,0 +1,225 @@
+"""SRGAN's networks, stages and commands. Runs on every backend; tests/test_backends.py sees to that."""
+
+import json
+
+import imageio.v3 as iio
+import keras
+import numpy as np
+import pytest
+from conftest import SRGAN_TINY, same_state
+from keras import layers, ops
+from PIL import Image
+
+from zoo import metrics, srgan
+from zoo.srgan import SRGAN, bicubic, build_discriminator, build_generator, build_vgg, downscale, pixel_shuffle
+
+pytestmark = pytest.mark.filterwarnings("error:.*does not have any trainable weights")
+
+
+def small_features():
+    image = keras.Input((None, None, 3))
+    x = layers.Conv2D(4, 3, padding="same", activation="relu")(image)
+    return keras.Model(image, layers.Conv2D(4, 3, 2, padding="same", activation="relu")(x))
+
+
+def tiny(**kwargs):
+    keras.utils.set_random_seed(1)
+    gan = SRGAN(**({"blocks": 1, "filters": 4, "size": 32, "pretrain_steps": 2, "vgg": small_features()} | kwargs))
+    last = gan.generator.get_layer("to_rgb")  # from zeros the layers before it would have no gradient
+    last.set_weights([np.random.default_rng(0).normal(0, 0.05, w.shape) for w in last.get_weights()])
+    return gan
+
+
+def pictures(n, seed=0):
+    return np.random.default_rng(seed).uniform(-1, 1, (n, 32, 32, 3)).astype("float32")
+
+
+def values(network):
+    return [np.array(ops.convert_to_numpy(v)) for v in network.trainable_variables]
+
+
+def changed(network, before):
+    return [not np.array_equal(a, b) for a, b in zip(values(network), before, strict=True)]
+
+
+def test_parameter_counts_are_the_papers():
+    conv = lambda k, i, o: k * k * i * o + o  # noqa: E731
+    block = 2 * conv(3, 64, 64) + 2 * 2 * 64 + 64  # two convolutions, two BN, one PReLU of a slope for each map
+    tail = conv(3, 64, 64) + 2 * 64 + 2 * (conv(3, 64, 256) + 64) + conv(9, 64, 3)
+    g = conv(9, 3, 64) + 64 + 16 * block + tail
+    widths = [3, 64, 64, 128, 128, 256, 256, 512, 512]
+    d = sum(conv(3, a, b) for a, b in zip(widths, widths[1:], strict=False)) + 2 * sum(widths[2:])
+    d += (6 * 6 * 512 + 1) * 1024 + 1024 + 1
+    for network, count in ((build_generator(), g), (build_discriminator(), d)):
+        assert sum(int(np.prod(v.shape)) for v in network.trainable_variables) == count
+    shapes = [layer.output.shape[1:] for layer in build_discriminator().layers if isinstance(layer, layers.Conv2D)]
+    assert [s[0] for s in shapes] == [96, 48, 48, 24, 24, 12, 12, 6]
+    assert [s[2] for s in shapes] == [64, 64, 128, 128, 256, 256, 512, 512]
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_any_size_goes_through(scale):
+    network = build_generator(scale, 1, 2)
+    assert network.predict(np.zeros((1, 7, 10, 3)), verbose=0).shape == (1, 7 * scale, 10 * scale, 3)
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_pixel_shuffle(factor):
+    image = keras.Input((None, None, 3 * factor**2))
+    x = np.random.default_rng(0).normal(size=(2, 5, 4, 3 * factor**2)).astype("float32")
+    blocks = x.reshape(2, 5, 4, factor, factor, 3).transpose(0, 1, 3, 2, 4, 5).reshape(2, 5 * factor, 4 * factor, 3)
+    out = keras.Model(image, pixel_shuffle(image, factor)).predict(x, verbose=0)
+    np.testing.assert_allclose(out, blocks, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_bicubic_is_pillows(scale):
+    picture = np.random.default_rng(0).integers(60, 190, (1, 20, 24, 3), np.uint8)
+    image = keras.Input((None, None, 3))
+    ours = keras.Model(image, bicubic(image, scale)).predict(picture.astype("float32"), verbose=0)[0]
+    theirs = np.asarray(Image.fromarray(picture[0]).resize((24 * scale, 20 * scale), Image.Resampling.BICUBIC))
+    inner = slice(3 * scale, -3 * scale)
+    assert np.abs(ours - theirs)[inner, inner].max() < 1.5  # Pillow rounds after either direction
+
+
+def test_downscale_is_antialiased_bicubic():
+    """MATLAB's imresize: Keys' cubic, a = -0.5, stretched by the scale."""
+    signal = np.random.default_rng(0).integers(60, 190, 64).astype(float)
+    centres = (np.arange(16) + 0.5) * 4 - 0.5
+    d = np.abs(np.arange(64)[None] - centres[:, None]) / 4
+    near, far = 1.5 * d**3 - 2.5 * d**2 + 1, -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
+    taps = np.where(d < 1, near, np.where(d < 2, far, 0))
+    expected = taps / taps.sum(1, keepdims=True) @ signal
+    image = np.broadcast_to(signal.astype(np.uint8)[None, None, :, None], (1, 64, 64, 3))
+    assert np.abs(downscale(image, 4)[0, 8, :, 0] - expected).max() <= 1
+
+
+def test_fresh_generator_is_bicubic():
+    network = build_generator(4, 1, 4)
+    low = np.random.default_rng(0).uniform(0, 1, (1, 8, 8, 3)).astype("float32")
+    image = keras.Input((None, None, 3))
+    plain = keras.Model(image, bicubic(image, 4)).predict(low, verbose=0)
+    np.testing.assert_allclose(network.predict(low, verbose=0), 2 * plain - 1, atol=1e-5)
+
+
+def test_each_player_moves_only_its_own_network(tmp_path):
+    gan = tiny(gan_steps=100, pretrain_steps=1000)
+
+    def check(n):
+        g, d = values(gan.generator), values(gan.discriminator)
+        low, ones = pictures(n)[:, ::4, ::4], np.ones((n, 1))
+        gan.d_step.train_on_batch([low, pictures(n)], {"real": ones, "fake": 0 * ones})
+        assert all(changed(gan.discriminator, d)) and not any(changed(gan.generator, g))
+        for player, inputs, targets in (
+            (gan.combined, [low, pictures(n)], {"content": 0 * ones, "adversarial": ones}),
+            (gan.pretrain, low, pictures(n)),
+        ):
+            g, d = values(gan.generator), values(gan.discriminator)
+            player.train_on_batch(inputs, targets)
+            assert all(changed(gan.generator, g)) and not any(changed(gan.discriminator, d))
+
+    check(4)
+    check(3)
+    gan.save(tmp_path)
+    gan = tiny(gan_steps=100, pretrain_steps=1000)
+    gan.load(tmp_path)
+    check(4)
+
+
+def test_fixed_kernels_stay_fixed():
+    gan = tiny()
+    fixed = [np.array(ops.convert_to_numpy(v)) for v in gan.generator.non_trainable_variables if "kernel" in v.path]
+    for seed in range(4):
+        gan.train_step(pictures(2, seed))
+    after = [np.array(ops.convert_to_numpy(v)) for v in gan.generator.non_trainable_variables if "kernel" in v.path]
+    assert len(fixed) > 2 and all(np.array_equal(a, b) for a, b in zip(fixed, after, strict=True))
+
+
+def test_srresnet_is_the_generator_at_the_end_of_stage_1():
+    gan = tiny(pretrain_steps=2)
+    logs = [gan.train_step(pictures(2, seed)) for seed in range(2)]
+    end = values(gan.generator)
+    logs += [gan.train_step(pictures(2, seed)) for seed in range(2)]
+    assert ["pretrain_loss" in each for each in logs] == [True, True, False, False]
+    assert not any(changed(gan.srresnet, end)) and all(changed(gan.generator, end))
+
+
+def test_save_and_load_go_on_exactly_across_the_stages(tmp_path):
+    straight, saved, other = tiny(), tiny(), tiny()
+    for seed in range(4):
+        straight.train_step(pictures(2, seed))
+    saved.train_step(pictures(2, 0))
+    saved.save(tmp_path)
+    other.load(tmp_path)
+    for seed in range(1, 4):
+        other.train_step(pictures(2, seed))
+    for name in ("generator", "discriminator", "srresnet"):
+        for x, y in zip(values(getattr(straight, name)), values(getattr(other, name)), strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-7)
+
+
+def test_generator_file_needs_no_code_of_ours(tmp_path):
+    gan = tiny()
+    gan.save(tmp_path)
+    low = np.random.default_rng(0).integers(0, 256, (1, 9, 7, 3), np.uint8)
+    loaded = keras.models.load_model(tmp_path / "generator.keras", safe_mode=True)
+    np.testing.assert_array_equal(gan.upscale(low), gan.upscale(low, loaded))
+
+
+def test_random_features_keep_their_size():
+    image = np.random.default_rng(0).uniform(-1, 1, (2, 64, 64, 3)).astype("float32")
+    for layer in ("block2_conv2", "block5_conv4"):
+        features = 12.75 * build_vgg(layer, "random").predict(image, verbose=0)
+        assert 0.3 < np.sqrt((features**2).mean()) < 3 and (features >= 0).all()
+
+
+def test_metrics_are_the_fields():
+    a = np.full((40, 40, 3), 100, np.uint8)
+    assert metrics.psnr(a, a + 10) == pytest.approx(20 * np.log10(255 / 10))
+    assert metrics.luma(np.array([255, 255, 255], np.uint8)) == pytest.approx(235)
+    assert metrics.luma(np.zeros(3, np.uint8)) == 16
+    assert metrics.ssim(metrics.luma(a), metrics.luma(a)) == pytest.approx(1)
+
+
+def test_command_line(command, tmp_path):
+    args = ["--epochs", 3, "--pretrain-epochs", 2, *SRGAN_TINY]
+    assert command(srgan, *args, "--run", "straight")[0] == 0
+    assert command(srgan, *args, "--run", "parts")[0] == 0
+    same_state(tmp_path / "straight", tmp_path / "parts")
+    options = json.loads((tmp_path / "straight/options.json").read_text())
+    assert options["vgg"] == "random" and options["pretrain_epochs"] == 2
+    assert iio.imread(tmp_path / "straight/samples/epoch_0003.png").shape[2] == 3
+    status, out, _ = command(srgan, "--evaluate", "--run", "straight")
+    result = json.loads((tmp_path / "straight/evaluation.json").read_text())
+    assert status == 0 and list(result) == ["bicubic", "SRResNet", "SRGAN"] and "PSNR" in out
+    assert 28 < result["bicubic"]["PSNR dB"] < 35
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 21), np.uint8)).save(tmp_path / "photo.png")
+    assert command(srgan, "--apply", "photo.png", "--run", "straight")[0] == 0
+    assert iio.imread(tmp_path / "photo_x4.png").shape == (120, 84)
+
+
+def test_vgg_choices(command, refused, tmp_path, monkeypatch):
+    def no_network(*_, **__):
+        raise Exception("URL fetch failure")
+
+    monkeypatch.setattr(keras.utils, "get_file", no_network)
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", no_network)
+    args = ["--epochs", 2, "--pretrain-epochs", 1, *SRGAN_TINY[:-4], "--vgg-layer", "block2_conv2"]
+    assert "URL fetch failure" in refused(srgan, *args, "--vgg", "imagenet")
+    assert "nothing.h5" in refused(srgan, *args, "--vgg", "nothing.h5")
+    with pytest.warns(UserWarning, match="random ones are used"):
+        assert command(srgan, *args)[0] == 0
+    assert json.loads((tmp_path / "runs/srgan/options.json").read_text())["vgg"] == "random"
+
+
+@pytest.mark.parametrize(
+    "args, advice",
+    [
+        (["--size", "30"], "multiple of --scale"),
+        (["--size", "16"], "32 or more"),
+        (["--scale", "3"], "--scale"),
+        (["--apply", "nothing.jpg"], "train it first"),
+    ],
+)
+def test_mistakes_get_one_line(args, advice, refused):
+    assert advice in refused(srgan, *args)
