@@ -233,9 +233,9 @@ class DCGAN:
                 steps.append(self.train_step(images[step]))
                 callbacks.on_train_batch_end(step, steps[-1])
             initial_step = 0
-            callbacks.on_epoch_end(
-                epoch, {k: float(np.mean([s[k] for s in steps])) for k in (steps[0] if steps else ())}
-            )
+            names = dict.fromkeys(name for logs in steps for name in logs)
+            means = {name: float(np.mean([logs[name] for logs in steps if name in logs])) for name in names}
+            callbacks.on_epoch_end(epoch, means)
             if self.combined.stop_training:
                 break
         callbacks.on_train_end()
