@@ -205,6 +205,15 @@ def test_mistakes_get_one_line(args, advice, refused, tmp_path):
     assert left in ([], ["runs"])
 
 
+def test_a_download_that_fails_says_what_to_do(refused, monkeypatch):
+    def load_data():
+        raise Exception("URL fetch failure")
+
+    monkeypatch.setattr(keras.datasets.mnist, "load_data", load_data)
+    line = refused(dcgan, "--data", "mnist")
+    assert "URL fetch failure" in line and "data/mnist.npz" in line
+
+
 def test_colour_pictures_from_a_folder_with_one_bad_file(command, folder, tmp_path):
     (folder / "broken.jpg").write_bytes(b"\xff\xd8 broken")
     Image.new("L", (50, 40), 128).save(folder / "grey.png")

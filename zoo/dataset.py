@@ -369,10 +369,9 @@ def _download(name):
     try:
         return getattr(keras.datasets, name).load_data()
     except Exception as error:  # get_file raises a bare Exception
-        file = "cifar-10-batches-py.tar.gz" if name == "cifar10" else f"{name}.npz"
         raise DataError(
-            f"{name} can't be downloaded ({error}): put {file} into the folder ~/.keras/datasets, "
-            "or use --data with a file of yours, or one of photos, faces, textures, which need no download"
+            f"{name} can't be downloaded ({error}): bring it as data/{name}.npz (arrays x_train, y_train, x_test, "
+            f"y_test) and give --data data/{name}.npz, or use photos, faces or textures, which need no download"
         ) from None
 
 

@@ -18,7 +18,8 @@ Differences from the paper:
   is never worse than bicubic and a short training shows; `--no-image-skip` is the paper's.
 - Stage 1 warms up over 150 steps to a learning rate of 5e-4 and drops it to a tenth for its last fifth; the paper has
   1e-4 for a million steps, which is `--learning-rate 1e-4`. Stage 2 has the paper's 1e-4, a tenth of it from half-way.
-- Batch normalisation has a momentum of 0.9, for trainings of less than a million steps.
+- Batch normalisation has a momentum of 0.9, for trainings of less than a million steps; batches are of 8 by default,
+  for laptops (`--batch-size 16`).
 - PixelShuffle is a transposed convolution with a fixed kernel of ones and zeros: Keras' reshape can't do it for images
   of any size, and a layer of our own would keep `load_model` from working without this file.
 - Where VGG19's ImageNet weights can't be had, it has fixed random weights; `options.json` says which it was.
@@ -398,7 +399,7 @@ def ground_floor(*names):
 def main(argv=None):
     """The command line: trains, goes on with a run, or with --apply or --evaluate uses it."""
     dataset, metrics, photos, runs = ground_floor("dataset", "metrics", "photos", "runs")
-    parser = runs.parser("srgan", __doc__, data="photos", size=96, batch_size=16, learning_rate=5e-4, steps=60)
+    parser = runs.parser("srgan", __doc__, data="photos", size=96, batch_size=8, learning_rate=5e-4, steps=75)
     add = parser.add_argument
     add("--scale", type=int, choices=[2, 4, 8], default=4, help="enlargement of each side (%(default)s)")
     add("--blocks", type=runs.positive, default=16, metavar="N", help="residual blocks (%(default)s)")
@@ -422,7 +423,7 @@ def main(argv=None):
         vgg = None
         if not (o.apply or o.evaluate):
             images = dataset.load(o.data, o.size, 3, o.batch_size, crop="random", flip=True, seed=o.seed)
-            o.steps_per_epoch = images.steps = o.steps_per_epoch or max(len(images), 60)
+            o.steps_per_epoch = images.steps = o.steps_per_epoch or max(len(images), 75)
             if o.epochs > o.pretrain_epochs:
                 vgg, o.vgg = find_vgg(o.vgg, o.vgg_layer)
         steps = [o.pretrain_epochs * o.steps_per_epoch, max(0, o.epochs - o.pretrain_epochs) * o.steps_per_epoch]
