@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from zoo.dcgan import DCGAN, build_discriminator, build_generator
+from zoo import dcgan, srgan
 
 tf = pytest.importorskip("tensorflow")
 if keras.backend.backend() != "tensorflow":
@@ -32,12 +32,20 @@ def cross_entropy(logits, target):
     return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(target * tf.ones_like(logits), logits))
 
 
+def assert_equal_weights(*pairs):
+    for ours, theirs in pairs:
+        for a, b in zip(ours.variables, theirs.variables, strict=True):
+            a, b = a.numpy(), b.numpy()
+            # In norm: where a gradient is near 0, Adam makes a rounding error of it as large as a step.
+            assert np.linalg.norm(a - b) <= 1e-5 * np.linalg.norm(b), a.shape
+
+
 @pytest.mark.parametrize("generator_steps, smoothing", [(1, 0.0), (2, 0.1)])
 def test_step_equals_gradient_tape(generator_steps, smoothing):
     keras.utils.set_random_seed(3)
     shape = (32, 32, 3)
-    gan = DCGAN(shape, 16, 8, 2e-4, smoothing, generator_steps, seed=7)
-    g, d = build_generator(shape, 16, 8), build_discriminator(shape, 8)
+    gan = dcgan.DCGAN(shape, 16, 8, 2e-4, smoothing, generator_steps, seed=7)
+    g, d = dcgan.build_generator(shape, 16, 8), dcgan.build_discriminator(shape, 8)
     g.set_weights(gan.generator.get_weights())
     d.set_weights(gan.discriminator.get_weights())
     d_adam, g_adam = Adam(2e-4), Adam(2e-4)
@@ -66,8 +74,43 @@ def test_step_equals_gradient_tape(generator_steps, smoothing):
         assert set(logs) == set(expected)
         for name, value in expected.items():
             assert logs[name] == pytest.approx(float(value), rel=1e-5), name
-        for ours, theirs in ((gan.generator, g), (gan.discriminator, d)):
-            for a, b in zip(ours.variables, theirs.variables, strict=True):
-                a, b = a.numpy(), b.numpy()
-                # In norm: where a gradient is near 0, Adam makes a rounding error of it as large as a step.
-                assert np.linalg.norm(a - b) <= 1e-5 * np.linalg.norm(b), (step, a.shape)
+        assert_equal_weights((gan.generator, g), (gan.discriminator, d))
+
+
+def test_srgan_steps_equal_gradient_tape():
+    keras.utils.set_random_seed(3)
+    image = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(8, 3, activation="relu")(image)
+    vgg = keras.Model(image, keras.layers.Conv2D(8, 3, 2, activation="relu")(x))
+    gan = srgan.SRGAN(4, 2, 8, size=32, pretrain_steps=2, gan_steps=4, learning_rate=1e-3, vgg=vgg)
+    g, d = srgan.build_generator(4, 2, 8), srgan.build_discriminator(32, 8)
+    g.get_layer("to_rgb").set_weights([np.random.default_rng(0).normal(0, 0.02, (9, 9, 8, 3)), np.zeros(3)])
+    gan.generator.set_weights(g.get_weights())
+    d.set_weights(gan.discriminator.get_weights())
+    d_adam, g_adam = Adam(1e-4, 0.9), Adam(1e-4, 0.9)
+    for step in range(5):
+        high = np.random.default_rng(step).uniform(-1, 1, (4, 32, 32, 3)).astype("float32")
+        high = srgan.to_uint8(high).astype("float32") / 127.5 - 1
+        logs = gan.train_step(high)
+        if step < 2:  # stage 1 has a schedule of its own: only its loss is compared, its weights are taken over
+            low = srgan.downscale(srgan.to_uint8(high), 4) / np.float32(255)
+            expected = tf.reduce_mean(tf.square(g(low, training=True) - high))
+            assert logs == {"pretrain_loss": pytest.approx(float(expected), rel=1e-5)}
+            g.set_weights(gan.generator.get_weights())
+            continue
+        d_adam.lr = g_adam.lr = 1e-4 if step - 2 <= 2 else 1e-5  # PiecewiseConstantDecay includes its boundary
+        low = srgan.downscale(srgan.to_uint8(high), 4) / np.float32(255)
+        with tf.GradientTape() as tape:
+            real, fake = d(high, training=True), d(g(low, training=True), training=True)
+            d_loss = cross_entropy(real, 1) + cross_entropy(fake, 0)
+        d_adam.apply(d.trainable_variables, tape.gradient(d_loss, d.trainable_variables))
+        with tf.GradientTape() as tape:
+            made = g(low, training=True)
+            content = tf.reduce_mean(tf.square(vgg(made) - vgg(high)))
+            adversarial = cross_entropy(d(made, training=True), 1)
+            g_loss = content + 1e-3 * adversarial
+        g_adam.apply(g.trainable_variables, tape.gradient(g_loss, g.trainable_variables))
+        expected = {"d_loss": d_loss, "g_loss": g_loss, "content_loss": content, "adversarial_loss": adversarial}
+        for name, value in expected.items():
+            assert logs[name] == pytest.approx(float(value), rel=1e-5), name
+        assert_equal_weights((gan.generator, g), (gan.discriminator, d))

@@ -43,12 +43,13 @@ def changed(network, before):
 
 
 def test_parameter_counts_are_the_papers():
-    conv = lambda k, i, o: k * k * i * o + o  # noqa: E731
-    block = 2 * conv(3, 64, 64) + 2 * 2 * 64 + 64  # two convolutions, two BN, one PReLU of a slope for each map
-    tail = conv(3, 64, 64) + 2 * 64 + 2 * (conv(3, 64, 256) + 64) + conv(9, 64, 3)
-    g = conv(9, 3, 64) + 64 + 16 * block + tail
+    # No biases before BN, which has 2 trainable numbers for each map; a PReLU has 1.
+    block = 2 * (9 * 64 * 64 + 2 * 64) + 64
+    head = 81 * 3 * 64 + 64 + 64
+    tail = 9 * 64 * 64 + 2 * 64 + 2 * (9 * 64 * 256 + 256 + 64) + 81 * 64 * 3 + 3
+    g = head + 16 * block + tail
     widths = [3, 64, 64, 128, 128, 256, 256, 512, 512]
-    d = sum(conv(3, a, b) for a, b in zip(widths, widths[1:], strict=False)) + 2 * sum(widths[2:])
+    d = sum(9 * a * b for a, b in zip(widths, widths[1:], strict=False)) + 64 + 2 * sum(widths[2:])
     d += (6 * 6 * 512 + 1) * 1024 + 1024 + 1
     for network, count in ((build_generator(), g), (build_discriminator(), d)):
         assert sum(int(np.prod(v.shape)) for v in network.trainable_variables) == count

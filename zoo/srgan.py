@@ -20,6 +20,7 @@ Differences from the paper:
   1e-4 for a million steps, which is `--learning-rate 1e-4`. Stage 2 has the paper's 1e-4, a tenth of it from half-way.
 - Batch normalisation has a momentum of 0.9, for trainings of less than a million steps; batches are of 8 by default,
   for laptops (`--batch-size 16`).
+- Convolutions before a batch normalisation have no bias: the normalisation would take it away again.
 - PixelShuffle is a transposed convolution with a fixed kernel of ones and zeros: Keras' reshape can't do it for images
   of any size, and a layer of our own would keep `load_model` from working without this file.
 - Where VGG19's ImageNet weights can't be had, it has fixed random weights; `options.json` says which it was.
@@ -49,9 +50,9 @@ def build_generator(scale=4, blocks=16, filters=64, image_skip=True):
     image = keras.Input((None, None, 3), name="low_resolution")
     x = first = prelu()(layers.Conv2D(filters, 9, padding="same")(image))
     for _ in range(blocks):
-        y = prelu()(batch_norm()(layers.Conv2D(filters, 3, padding="same")(x)))
-        x = x + batch_norm()(layers.Conv2D(filters, 3, padding="same")(y))
-    x = first + batch_norm()(layers.Conv2D(filters, 3, padding="same")(x))
+        y = prelu()(batch_norm()(layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)))
+        x = x + batch_norm()(layers.Conv2D(filters, 3, padding="same", use_bias=False)(y))
+    x = first + batch_norm()(layers.Conv2D(filters, 3, padding="same", use_bias=False)(x))
     for _ in range(scale.bit_length() - 1):
         x = prelu()(pixel_shuffle(layers.Conv2D(4 * filters, 3, padding="same")(x), 2))
     # From another start Adam's first steps move all 81 * filters inputs of this layer alike, and the net collapses.
@@ -66,7 +67,7 @@ def build_discriminator(size=96, filters=64):
     """The discriminator of Figure 4: images (batch, size, size, 3) in [-1, 1] -> logits, positive for real."""
     x = image = keras.Input((size, size, 3), name="high_resolution")
     for i, (width, strides) in enumerate((w * filters, s) for w in (1, 2, 4, 8) for s in (1, 2)):
-        x = layers.Conv2D(width, 3, strides, "same")(x)
+        x = layers.Conv2D(width, 3, strides, "same", use_bias=i == 0)(x)
         x = layers.LeakyReLU(negative_slope=0.2)(batch_norm()(x) if i else x)
     x = layers.LeakyReLU(negative_slope=0.2)(layers.Dense(16 * filters)(layers.Flatten()(x)))
     return keras.Model(image, layers.Dense(1, dtype="float32")(x), name="discriminator")
