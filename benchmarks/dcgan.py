@@ -22,7 +22,7 @@ from PIL import Image
 from zoo import dataset
 from zoo.dcgan import DCGAN, Player
 
-BATCH, SIZE, ROUNDS, STEPS = 128, 32, 15, 3
+BATCH, SIZE, ROUNDS, STEPS = 128, 32, 25, 3
 
 
 def tape_step(gan):
@@ -53,13 +53,14 @@ def classic_step(gan):
     image, z = keras.Input((SIZE, SIZE, 1)), keras.Input((100,))
     d = Player(image, gan.discriminator(image), [gan.discriminator])
     combined = Player(z, gan.discriminator(gan.generator(z)), [gan.generator])
-    for player in (d, combined):
-        player.compile(keras.optimizers.Adam(2e-4, beta_1=0.5), keras.losses.BinaryCrossentropy(from_logits=True))
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    d.compile(keras.optimizers.Adam(2e-4, beta_1=0.5), loss, metrics=["accuracy"])
+    combined.compile(keras.optimizers.Adam(2e-4, beta_1=0.5), loss)
     ones, zeros = np.ones((BATCH, 1), "float32"), np.zeros((BATCH, 1), "float32")
 
     def step(images):
         fakes = gan.generator.predict(np.random.uniform(-1, 1, (BATCH, 100)), verbose=0)
-        d_loss = d.train_on_batch(images, 0.9 * ones) + d.train_on_batch(fakes, zeros)
+        d_loss = np.add(d.train_on_batch(images, 0.9 * ones), d.train_on_batch(fakes, zeros)) / 2
         return d_loss, combined.train_on_batch(np.random.uniform(-1, 1, (BATCH, 100)), ones)
 
     return step
