@@ -96,6 +96,17 @@ def test_folder_with_halves(folder, tmp_path):
     assert load(tmp_path / "set", 24, split="test", batch_size=1).count == 15
 
 
+@pytest.mark.parametrize("count, test", [(1, 0), (2, 1), (9, 1), (10, 1), (19, 1), (20, 2), (45, 4)])
+def test_what_is_held_out(count, test, tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((count, 8, 8), np.uint8))
+    assert load(tmp_path / "a.npy", 8).count == count - test
+    if test:
+        assert load(tmp_path / "a.npy", 8, split="test").count == test
+    else:
+        with pytest.raises(DataError, match="no test images"):
+            load(tmp_path / "a.npy", 8, split="test")
+
+
 @pytest.mark.parametrize("shape", [(20, 24, 24), (20, 24, 24, 1), (20, 24, 24, 3)])
 def test_arrays(shape, tmp_path):
     pictures = np.random.default_rng(0).integers(0, 256, shape, np.uint8)

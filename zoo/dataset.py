@@ -10,7 +10,7 @@ Paths:
     a folder of images (searched recursively; folders `train` and `test` or `val` in it are the halves),
     a zip of images (read in place), .npy or .npz (uint8; `x_train`, `y_train`, `x_test`, `y_test` as Keras names them).
 
-Where a source has no halves of its own, every tenth image is held out as `test`.
+Where a source has no halves of its own, every tenth image (of fewer than ten the last) is held out as `test`.
 Images of any mode come out as 8-bit RGB or grey: EXIF orientation honoured, alpha laid over white, 16 bits scaled.
 """
 
@@ -276,7 +276,7 @@ def load(
     """
     items = _find(str(source), split)
     if not len(items):
-        raise DataError(f"{source} has no {split} images: a source needs 10 images before one is held out as test")
+        raise DataError(f"{source} has no {split} images: with two or more, one is held out as test")
     if channels is None:
         channels = _first_channels(items)
     crop = crop or ("random" if source in RANDOM_CROPS else "center")
@@ -387,4 +387,6 @@ def _choose(name, arrays, split):
 def _tenth(items, split):
     if split == "all":
         return items
-    return items.subset([i for i in range(len(items)) if (i % 10 == 9) == (split == "test")])
+    count = len(items)
+    held_out = set(range(9, count, 10)) or set(range(1, count)[-1:])  # of fewer than ten images the last
+    return items.subset([i for i in range(count) if (i in held_out) == (split == "test")])
