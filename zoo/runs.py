@@ -1,0 +1,407 @@
+"""What every model's command line shares: the common options, the run folder, resume, pictures, errors.
+
+A run is a folder that the same command goes on from, also after kill -9:
+
+    options.json      every option, and the versions it last ran with
+    history.csv       the mean of every logged number, a row per epoch
+    curves.png        the same as curves
+    samples/          the same inputs after every epoch, and all of them as samples.gif
+    checkpoint/       networks, optimisers, position in the epoch; checkpoint.old/ is the one before
+    generator.keras   for use elsewhere: keras.models.load_model
+    evaluation.json   what --evaluate printed
+"""
+
+import argparse
+import contextlib
+import csv
+import errno
+import hashlib
+import io
+import json
+import math
+import os
+import platform
+import shutil
+import signal
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import imageio.v3 as iio
+import keras
+import numpy as np
+from matplotlib.figure import Figure
+from skimage.util import montage
+
+MINUTES = 5  # between checkpoints inside an epoch
+GIF_FRAMES = 100
+# What may differ from one call on a run folder to the next.
+FREE = {"run", "fresh", "epochs", "devices"}
+
+
+def fail(message):
+    """Ends the program with one line on stderr and exit status 2."""
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+@contextlib.contextmanager
+def errors(*kinds):
+    """Turns what a user can mend (`kinds`, files, memory) into one line and exit status 2; a bug keeps its traceback."""
+    try:
+        yield
+    except kinds as error:
+        fail(" ".join(str(error).split()))
+    except OSError as error:
+        full = error.errno == errno.ENOSPC or "No space left" in str(error)
+        advice = "; free some space and run the same command again, it goes on from the last checkpoint" if full else ""
+        fail(" ".join(str(error).split()) + advice)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except Exception as error:
+        kind = type(error).__name__
+        if kind in ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError") or "RESOURCE_EXHAUSTED" in str(error):
+            fail("out of memory: use a smaller --batch-size, --size or --filters")
+        raise
+
+
+def number(kind, least, most=math.inf):
+    """An argparse type: a finite number of a kind (int or float) from `least` to `most`."""
+
+    def convert(text):
+        value = kind(text)
+        if not least <= value <= most or value == math.inf:
+            limits = f"at least {least}" if most == math.inf else f"from {least} to {most}"
+            raise argparse.ArgumentTypeError(f"{text} should be {limits}")
+        return value
+
+    convert.__name__ = kind.__name__  # argparse names it where the text is no number at all
+    return convert
+
+
+positive = number(int, 1)
+
+
+def parser(name, doc, data, size, batch_size, learning_rate, steps=200):
+    """The options that all models share, with a model's own defaults.
+
+    `doc` is the model's docstring, `steps` the least number of steps that it makes an epoch of.
+    """
+    command = f"python -m zoo.{name}" if __package__ else f"python {name}.py"
+    result = argparse.ArgumentParser(prog=command, description=doc.split("\n\n")[0])
+    add = result.add_argument
+    add("--epochs", type=positive, default=5, metavar="N", help="in all, those of earlier calls included (%(default)s)")
+    add("--data", default=data, metavar="SOURCE", help="data set's name, folder, zip, .npy or .npz (%(default)s)")
+    batch_help = batch_size or "128, or 32 for fewer than 1000 images"
+    add("--batch-size", type=positive, default=batch_size, metavar="N", help=f"images in a batch ({batch_help})")
+    add("--size", type=positive, default=size, metavar="N", help="side of the images in pixels (%(default)s)")
+    add("--steps-per-epoch", type=positive, metavar="N", help=f"(once over the images, but at least {steps})")
+    rate, whole = number(float, 1e-12), number(int, 0)
+    add("--learning-rate", type=rate, default=learning_rate, metavar="X", help="of the optimisers (%(default)s)")
+    add("--seed", type=whole, default=0, metavar="N", help="fixes weights, noise and order of images (%(default)s)")
+    precisions = ["float32", "mixed_bfloat16", "mixed_float16"]
+    add("--precision", choices=precisions, default="float32", help="of the networks' inner layers (%(default)s)")
+    add("--run", default=f"runs/{name}", metavar="FOLDER", help="where the run is kept and gone on from (%(default)s)")
+    add("--fresh", action="store_true", help="start anew; the old run folder is moved aside")
+    add("--devices", choices=["one", "all"], default="one", help="all: share each batch; JAX backend (%(default)s)")
+    evaluate = {"nargs": "?", "const": True, "metavar": "SOURCE"}
+    add("--evaluate", **evaluate, help="measure the trained run on the held-out images, or all of SOURCE, and end")
+    add("--output", metavar="FILE", help="where a picture is written")
+    return result
+
+
+def parse(parser, argv, actions):
+    """The options; those not given come from the run folder, if there is one. Sets seed, precision and devices.
+
+    A given option that contradicts the run folder is an error. `actions` are the names of the options that use
+    a trained run instead of training one; then `--seed` is free.
+    """
+    options = parser.parse_args(argv)
+    unset = object()
+    given = vars(parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(options), unset))))
+    given = {name for name, value in given.items() if value is not unset}
+    acting = [f"--{name}" for name in actions if getattr(options, name)]
+    free = FREE | {*actions, "output", *(["seed"] if acting else [])}
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+    saved = {} if options.fresh else _saved_options(Path(options.run))
+    if acting and not saved:
+        fail(f"{acting[0]} needs a trained run, and {options.run} is none: train it first ({parser.prog} --epochs 5)")
+    clash = []
+    for name, value in saved.items():
+        if name in free or not hasattr(options, name) or getattr(options, name) == value:
+            continue
+        if name in given:
+            clash.append(f"--{name.replace('_', '-')} {value} (not {getattr(options, name)})")
+        setattr(options, name, value)
+    if clash:
+        fail(f"{options.run} was made with {', '.join(clash)}: give the same, another --run, or --fresh to start anew")
+    if options.devices == "all":
+        if keras.backend.backend() != "jax":
+            fail("--devices all needs the JAX backend: set the environment variable KERAS_BACKEND=jax")
+        keras.distribution.set_distribution(keras.distribution.DataParallel())
+    keras.config.set_dtype_policy(options.precision)
+    keras.utils.set_random_seed(options.seed)
+    return options
+
+
+def _saved_options(folder):
+    try:
+        return json.loads((folder / "options.json").read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        fail(f"{folder / 'options.json'} can't be read ({error}): start anew with --fresh, or give another --run")
+
+
+def load_trained(options, gan):
+    """Loads the newest checkpoint of the run into `gan`."""
+    if _load_checkpoint(Path(options.run), gan) is None:
+        fail(f"{options.run} was stopped before its first checkpoint: train it first")
+
+
+class Run(keras.callbacks.Callback):
+    """The run folder as a Keras callback, so that a model's `train` knows nothing of it.
+
+        with Run(options, gan, sample) as run:
+            gan.train(images, options.epochs, callbacks=[run], **run.position)
+
+    Args:
+        options: what `parse` returned.
+        gan: has `save(folder)` and `load(folder)`.
+        sample: a function without arguments that returns a picture, uint8 (height, width[, 3]).
+    """
+
+    def __init__(self, options, gan, sample):
+        super().__init__()
+        self.options, self.gan, self.sample = options, gan, sample
+        self.folder = Path(options.run)
+        self.epoch, self.step = 0, 0  # the place where training goes on
+        self.rows, self.sums = [], {}  # history of whole epochs; sums over the steps of this one
+        self.signal = None
+
+    def __enter__(self):
+        if self.options.fresh and self.folder.exists():
+            _lock(self.folder).close()  # refuses to move a run that is in use
+            number = next(i for i in range(1, 10**6) if not Path(f"{self.folder}.{i}").exists())
+            self.folder.rename(f"{self.folder}.{number}")
+            print(f"the old run is now in {self.folder}.{number}")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.lock = _lock(self.folder)
+        state = _load_checkpoint(self.folder, self.gan)
+        self._write_options()
+        if state is None:
+            self._write_sample()
+        else:
+            if state["place"].name != "checkpoint":  # so that the next save can't lose it
+                shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
+                state["place"].rename(self.folder / "checkpoint")
+            self.epoch, self.step = state["epoch"], state["step"]
+            self.rows, self.sums = state["rows"], state["sums"]
+            print(f"{self.folder}: going on after epoch {self.epoch}" + (f", step {self.step}" if self.step else ""))
+            if self.epoch >= self.options.epochs:
+                print(f"all {self.options.epochs} epochs are done; --epochs N with a larger N trains on")
+        self.saved = time.monotonic()
+        self.handlers = {}
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(ValueError):  # not in the main thread
+                self.handlers[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
+        self.lock.close()
+
+    @property
+    def position(self):
+        """Where `train` begins: its arguments `initial_epoch` and `initial_step`."""
+        return {"initial_epoch": self.epoch, "initial_step": self.step}
+
+    def on_train_batch_end(self, step, logs):
+        bad = [name for name, value in logs.items() if not math.isfinite(value)]
+        if bad:
+            place = f"epoch {self.epoch + 1}, step {step + 1}"
+            advice = "use --fresh with a smaller --learning-rate, or --precision float32"
+            fail(f"{', '.join(bad)} is no longer a number ({place}): {advice}")
+        for name, value in logs.items():
+            total, count = self.sums.get(name, (0.0, 0))
+            self.sums[name] = (total + value, count + 1)
+        self.step = step + 1
+        if self.signal or time.monotonic() - self.saved > MINUTES * 60:
+            self._save()
+        self._stop_if_asked()
+
+    def on_epoch_end(self, epoch, logs=None):
+        means = {name: total / count for name, (total, count) in self.sums.items()}
+        self.rows.append({"epoch": epoch + 1, **means})
+        self.epoch, self.step, self.sums = epoch + 1, 0, {}
+        # Pictures before the checkpoint: who is killed in between writes the same ones again.
+        self._write_history()
+        self._write_sample()
+        self._save()
+        self._stop_if_asked()
+
+    def on_train_end(self, logs=None):
+        files = sorted((self.folder / "samples").glob("epoch_*.png"))
+        files = [files[i] for i in np.linspace(0, len(files) - 1, min(len(files), GIF_FRAMES)).astype(int)]
+        frames = np.stack([iio.imread(file) for file in files])
+        gif = iio.imwrite("<bytes>", frames, extension=".gif", duration=300, loop=0)
+        _write(self.folder / "samples" / "samples.gif", gif)
+
+    def _on_signal(self, number, _):
+        if self.signal:  # asked twice
+            raise KeyboardInterrupt
+        self.signal = number
+        print("\nstopping after this step; once more to stop at once", file=sys.stderr)
+
+    def _stop_if_asked(self):
+        if self.signal:
+            print(f"\nstopped and saved in {self.folder}; the same command goes on from here", file=sys.stderr)
+            raise SystemExit(128 + self.signal)
+
+    def _save(self):
+        """Writes checkpoint.new and renames it; a kill at any moment leaves a whole checkpoint under one of the names."""
+        new, current, old = (self.folder / f"checkpoint{suffix}" for suffix in (".new", "", ".old"))
+        shutil.rmtree(new, ignore_errors=True)
+        try:
+            new.mkdir()
+            self.gan.save(new)
+            state = {"epoch": self.epoch, "step": self.step, "rows": self.rows, "sums": self.sums}
+            state["sha256"] = {file.name: _sha256(file) for file in sorted(new.iterdir())}
+            (new / "state.json").write_text(json.dumps(state))
+            for file in new.iterdir():
+                with open(file, "rb+") as opened:
+                    os.fsync(opened.fileno())
+        except Exception as error:  # h5py reports a full disk as a RuntimeError
+            shutil.rmtree(new, ignore_errors=True)
+            raise OSError(f"the checkpoint can't be written, the one before is kept: {error}") from error
+        shutil.rmtree(old, ignore_errors=True)
+        if current.exists():
+            current.rename(old)
+        new.rename(current)
+        for network in current.glob("generator*.keras"):
+            _write(self.folder / network.name, network.read_bytes())
+        self.saved = time.monotonic()
+
+    def _write_options(self):
+        options = dict(vars(self.options))
+        backend = keras.backend.backend()
+        versions = {"keras": keras.__version__, backend: sys.modules[backend].__version__, "numpy": np.__version__}
+        options["versions"] = versions | {"python": platform.python_version()}
+        _write(self.folder / "options.json", json.dumps(options, indent=2).encode())
+
+    def _write_history(self):
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        _write(self.folder / "history.csv", text.getvalue().encode())
+        panels = [[n for n in names if "loss" in n], [n for n in names if n != "epoch" and "loss" not in n]]
+        panels = [panel for panel in panels if panel]
+        figure = Figure(figsize=(5 * len(panels), 3.5), layout="constrained")
+        for axes, panel in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
+            for name in panel:
+                points = [(row["epoch"], row[name]) for row in self.rows if name in row]
+                axes.plot(*zip(*points, strict=True), marker="." if len(points) < 30 else None, label=name)
+            axes.set_xlabel("epoch")
+            axes.legend()
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png")
+        _write(self.folder / "curves.png", picture.getvalue())
+
+    def _write_sample(self):
+        (self.folder / "samples").mkdir(exist_ok=True)
+        save_picture(self.folder / "samples" / f"epoch_{self.epoch:04d}.png", self.sample())
+
+
+def _load_checkpoint(folder, gan):
+    """Loads the newest whole checkpoint into `gan`; its state, or None where there is none yet."""
+    found = [folder / name for name in ("checkpoint", "checkpoint.new", "checkpoint.old")]
+    found = [place for place in found if place.exists()]
+    for place in found:
+        try:
+            state = json.loads((place / "state.json").read_text())
+            for name, digest in state["sha256"].items():
+                if _sha256(place / name) != digest:
+                    raise ValueError(f"{name} has changed")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if place.name != "checkpoint.new":  # which a kill leaves unfinished
+                warnings.warn(f"{place} is damaged ({error}): going back to the checkpoint before it", stacklevel=2)
+            continue
+        gan.load(place)
+        return state | {"place": place}
+    if any(place.name != "checkpoint.new" for place in found):
+        fail(f"no checkpoint in {folder} is whole: start anew with --fresh, or give another --run")
+    return None
+
+
+def _sha256(file):
+    with open(file, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _lock(folder):
+    """A file that is locked until it is closed or the process ends, however it ends."""
+    file = open(folder / ".lock", "w")
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        fail(f"another process is training in {folder}: wait for it, or give another --run")
+    return file
+
+
+def _write(path, data):
+    """Writes a file whole or not at all."""
+    new = path.with_name(path.name + ".new")
+    new.write_bytes(data)
+    os.replace(new, path)
+
+
+def save_picture(path, image):
+    """Writes a uint8 image (height, width[, 1 or 3]) as PNG."""
+    image = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
+    _write(Path(path), iio.imwrite("<bytes>", image, extension=".png"))
+
+
+def grid(images, columns=None):
+    """uint8 images (count, height, width, channels) as one picture with `columns` a row (None: a square)."""
+    columns = columns or math.ceil(math.sqrt(len(images)))
+    rows = math.ceil(len(images) / columns)
+    white = [255] * images.shape[-1]
+    return montage(images, grid_shape=(rows, columns), padding_width=2, fill=white, channel_axis=-1)
+
+
+def held_out(options):
+    """The source and split that --evaluate asks for."""
+    return (options.data, "test") if options.evaluate is True else (options.evaluate, "all")
+
+
+def output(options, image):
+    """Writes a picture where --output says, or as output.png into the run folder."""
+    path = Path(options.output or Path(options.run) / "output.png")
+    if path.suffix.lower() != ".png":
+        fail(f"--output {path}: pictures are written as .png")
+    save_picture(path, image)
+    print(f"wrote {path}")
+
+
+def report(options, rows):
+    """Prints {row: {column: number}} as a table and writes it to evaluation.json in the run folder."""
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    width = max(len(row) for row in rows)
+    print(" " * width, *(f"{column:>12}" for column in columns))
+    for row, numbers in rows.items():
+        cells = [f"{numbers[column]:12.4g}" if column in numbers else " " * 12 for column in columns]
+        print(f"{row:<{width}}", *cells)
+    Path(options.run).mkdir(parents=True, exist_ok=True)
+    _write(Path(options.run) / "evaluation.json", json.dumps(rows, indent=2).encode())
