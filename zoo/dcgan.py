@@ -297,7 +297,8 @@ def evaluate(gan, train, test, metrics, n=10_000):
 
     Returns {row: {column: number}}; the rows are the samples, those of an untrained generator, and the test half:
         spread: mean standard deviation of a pixel over the images, in grey levels; near 0 is one image n times.
-        copies %: samples nearer to a training image (in pixels) than all but 1 % of the test images are.
+        copies %: samples nearer to a training image (in pixels) than all but 1 % of the test images are; plain grey
+            is near to everything, so that an untrained generator has 100.
     and where there are labels, by a classifier trained here on the training half:
         frechet: Frechet distance to training images in the classifier's 64 features (not comparable with Inception's).
         least class %: the share of the class that the classifier finds least often.
@@ -357,39 +358,38 @@ def main(argv=None):
     add("--augment", action=argparse.BooleanOptionalAction, help="mirror and shift (for fewer than 1000 images)")
     add("--generate", type=runs.positive, metavar="N", help="write a grid of N new images, and end")
     add("--interpolate", type=runs.positive, metavar="N", help="write a row of N images from one to another, and end")
-    options = runs.parse(parser, argv, actions=("generate", "interpolate", "evaluate"))
+    o = runs.parse(parser, argv, actions=("generate", "interpolate", "evaluate"))
 
     def load(source, split, batch_size=None):
-        crop, seed = options.crop, options.seed
-        return dataset.load(source, options.size, options.channels, batch_size, split, crop, seed=seed)
+        crop, seed = o.crop, o.seed
+        return dataset.load(source, o.size, o.channels, batch_size, split, crop, seed=seed)
 
     with runs.errors(ValueError):
-        start_size(options.size)
-        if not (options.generate or options.interpolate):
-            images = load(options.data, "train", options.batch_size)
-            options.channels, options.batch_size = images.shape[2], images.batch_size
-            options.steps_per_epoch = images.steps = options.steps_per_epoch or max(len(images), 200)
-            if options.augment is None:
-                options.augment = images.count < 1000
-        shape = (options.size, options.size, options.channels)
-        o = options
+        start_size(o.size)
+        if not (o.generate or o.interpolate):
+            images = load(o.data, "train", o.batch_size)
+            o.channels, o.batch_size = images.shape[2], images.batch_size
+            o.steps_per_epoch = images.steps = o.steps_per_epoch or max(len(images), 200)
+            if o.augment is None:
+                o.augment = images.count < 1000
+        shape = (o.size, o.size, o.channels)
         gan = DCGAN(shape, o.latent_dim, o.filters, o.learning_rate, o.label_smoothing, o.generator_steps, o.seed)
 
-    if options.generate or options.interpolate or options.evaluate:
+    if o.generate or o.interpolate or o.evaluate:
         with runs.errors(dataset.DataError):
-            runs.load_trained(options, gan)
-            if options.evaluate:
-                runs.report(options, evaluate(gan, images, load(*runs.held_out(options)), metrics))
-            elif options.generate:
-                runs.output(options, runs.grid(gan.generate(options.generate, options.seed)))
+            runs.load_trained(o, gan)
+            if o.evaluate:
+                runs.report(o, evaluate(gan, images, load(*runs.held_out(o)), metrics))
+            elif o.generate:
+                runs.output(o, runs.grid(gan.generate(o.generate, o.seed)))
             else:
-                runs.output(options, runs.grid(gan.interpolate(options.interpolate, options.seed), options.interpolate))
+                runs.output(o, runs.grid(gan.interpolate(o.interpolate, o.seed), o.interpolate))
         return
 
-    if options.augment:
+    if o.augment:
         images.flip, images.jitter = True, 17 / 16
-    with runs.errors(dataset.DataError), runs.Run(options, gan, lambda: runs.grid(gan.generate(64))) as run:
-        gan.train(images, options.epochs, callbacks=[run], **run.position)
+    with runs.errors(dataset.DataError), runs.Run(o, gan, lambda: runs.grid(gan.generate(64))) as run:
+        gan.train(images, o.epochs, callbacks=[run], **run.position)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def fail(message):
 
 @contextlib.contextmanager
 def errors(*kinds):
-    """Turns what a user can mend (`kinds`, files, memory) into one line and exit status 2; a bug keeps its traceback."""
+    """Turns what a user can mend (`kinds`, files, memory) into one line and exit status 2; a bug keeps its trace."""
     try:
         yield
     except kinds as error:
@@ -261,7 +261,7 @@ class Run(keras.callbacks.Callback):
             raise SystemExit(128 + self.signal)
 
     def _save(self):
-        """Writes checkpoint.new and renames it; a kill at any moment leaves a whole checkpoint under one of the names."""
+        """Writes checkpoint.new and renames it: whenever it is killed, one of the names has a whole checkpoint."""
         new, current, old = (self.folder / f"checkpoint{suffix}" for suffix in (".new", "", ".old"))
         shutil.rmtree(new, ignore_errors=True)
         try:
@@ -344,7 +344,7 @@ def _sha256(file):
 
 def _lock(folder):
     """A file that is locked until it is closed or the process ends, however it ends."""
-    file = open(folder / ".lock", "w")
+    file = open(folder / ".lock", "w")  # noqa: SIM115
     try:
         if os.name == "nt":
             import msvcrt

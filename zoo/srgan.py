@@ -413,8 +413,7 @@ def main(argv=None):
     weight = runs.number(float, 0)
     add("--adversarial-weight", type=weight, default=1e-3, metavar="X", help="beside the content loss (%(default)s)")
     add("--apply", nargs="+", metavar="PHOTO", help="enlarge photos of any size, and end")
-    options = runs.parse(parser, argv, actions=("apply", "evaluate"))
-    o = options
+    o = runs.parse(parser, argv, actions=("apply", "evaluate"))
 
     with runs.errors(ValueError):
         if o.size % o.scale or o.size < 32:
