@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from zoo import dcgan, srgan
+from zoo import dcgan, deblur, srgan
 
 tf = pytest.importorskip("tensorflow")
 if keras.backend.backend() != "tensorflow":
@@ -112,5 +112,33 @@ def test_srgan_steps_equal_gradient_tape():
         g_adam.apply(g.trainable_variables, tape.gradient(g_loss, g.trainable_variables))
         expected = {"d_loss": d_loss, "g_loss": g_loss, "content_loss": content, "adversarial_loss": adversarial}
         for name, value in expected.items():
+            assert logs[name] == pytest.approx(float(value), rel=1e-5), name
+        assert_equal_weights((gan.generator, g), (gan.discriminator, d))
+
+
+@pytest.mark.parametrize("loss", ["l1", "l2"])
+def test_deblur_step_equals_gradient_tape(loss):
+    keras.utils.set_random_seed(3)
+    gan = deblur.Deblurrer(4, size=32, loss=loss, adversarial_weight=0.1, blur="gaussian", seed=7)
+    g, d = deblur.build_generator(4), deblur.build_discriminator(32, 4)
+    g.set_weights(gan.generator.get_weights())
+    d.set_weights(gan.discriminator.get_weights())
+    d_adam, g_adam = Adam(2e-4), Adam(2e-4)
+    for step in range(2):
+        sharp = np.random.default_rng(step).uniform(-1, 1, (8, 32, 32, 3)).astype("float32")
+        logs = gan.train_step(sharp)
+        blurred = [deblur.blur(image, deblur.gaussian_kernel(2)) for image in deblur.to_uint8(sharp)]
+        blurred = np.stack(blurred).astype("float32") / 127.5 - 1
+        with tf.GradientTape() as tape:
+            real, fake = d(sharp, training=True), d(g(blurred, training=True), training=True)
+            d_loss = cross_entropy(real, 1) + cross_entropy(fake, 0)
+        d_adam.apply(d.trainable_variables, tape.gradient(d_loss, d.trainable_variables))
+        with tf.GradientTape() as tape:
+            restored = g(blurred, training=True)
+            error = restored - sharp
+            pixel = tf.reduce_mean(tf.abs(error) if loss == "l1" else tf.square(error))
+            g_loss = pixel + 0.1 * cross_entropy(d(restored, training=True), 1)
+        g_adam.apply(g.trainable_variables, tape.gradient(g_loss, g.trainable_variables))
+        for name, value in {"d_loss": d_loss, "g_loss": g_loss, "pixel_loss": pixel}.items():
             assert logs[name] == pytest.approx(float(value), rel=1e-5), name
         assert_equal_weights((gan.generator, g), (gan.discriminator, d))

@@ -65,7 +65,9 @@ class Images(keras.utils.PyDataset):
         self.items, self.labels = items, items.labels
         self.shape = (size, size, channels)
         if batch_size is None:
-            batch_size = 128 if len(items) >= 1000 else min(32, len(items))
+            batch_size = 128 if len(items) >= 1000 else 32
+            if crop == "center":
+                batch_size = min(batch_size, len(items))
         # A batch never holds the same picture twice, unless as different crops.
         if crop == "center" and batch_size > len(items):
             raise DataError(

@@ -400,7 +400,7 @@ def ground_floor(*names):
 def main(argv=None):
     """The command line: trains, goes on with a run, or with --apply or --evaluate uses it."""
     dataset, metrics, photos, runs = ground_floor("dataset", "metrics", "photos", "runs")
-    parser = runs.parser("srgan", __doc__, data="photos", size=96, batch_size=8, learning_rate=5e-4, steps=75)
+    parser = runs.parser("srgan", __doc__, data="photos", size=96, batch_size=8, learning_rate=5e-4, steps=60)
     add = parser.add_argument
     add("--scale", type=int, choices=[2, 4, 8], default=4, help="enlargement of each side (%(default)s)")
     add("--blocks", type=runs.positive, default=16, metavar="N", help="residual blocks (%(default)s)")
@@ -423,7 +423,7 @@ def main(argv=None):
         vgg = None
         if not (o.apply or o.evaluate):
             images = dataset.load(o.data, o.size, 3, o.batch_size, crop="random", flip=True, seed=o.seed)
-            o.steps_per_epoch = images.steps = o.steps_per_epoch or max(len(images), 75)
+            o.steps_per_epoch = images.steps = o.steps_per_epoch or max(len(images), 60)
             if o.epochs > o.pretrain_epochs:
                 vgg, o.vgg = find_vgg(o.vgg, o.vgg_layer)
         keras.utils.set_random_seed(o.seed)  # the same first weights, whatever VGG19 has drawn

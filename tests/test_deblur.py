@@ -1,0 +1,163 @@
+"""The deblurrer's networks, blur and commands. Runs on every backend; tests/test_backends.py sees to that."""
+
+import json
+
+import imageio.v3 as iio
+import keras
+import numpy as np
+import pytest
+from conftest import DEBLUR_TINY, same_state
+from keras import ops
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from zoo import deblur
+from zoo.deblur import KINDS, Deblurrer, blur, build_discriminator, build_generator, draw_kernel
+
+pytestmark = pytest.mark.filterwarnings("error:.*does not have any trainable weights")
+
+
+def tiny(**kwargs):
+    keras.utils.set_random_seed(1)
+    return Deblurrer(**({"filters": 2, "size": 32} | kwargs))
+
+
+def pictures(n, seed=0):
+    return np.random.default_rng(seed).uniform(-1, 1, (n, 32, 32, 3)).astype("float32")
+
+
+def values(network):
+    return [np.array(ops.convert_to_numpy(v)) for v in network.trainable_variables]
+
+
+def changed(network, before):
+    return [not np.array_equal(a, b) for a, b in zip(values(network), before, strict=True)]
+
+
+def photo(height=40, width=56):
+    small = np.random.default_rng(0).integers(0, 256, (height // 8, width // 8, 3), np.uint8)
+    return np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def test_parameter_counts():
+    # 5x5 kernels 3-64-128-256-512 and back; no biases before BN, which has 2 trainable numbers for each map.
+    encoder = 25 * (3 * 64 + 64 * 128 + 128 * 256 + 256 * 512) + 64 + 2 * (128 + 256 + 512)
+    decoder = 25 * (512 * 256 + 256 * 128 + 128 * 64 + 64 * 3) + 3 + 2 * (256 + 128 + 64)
+    for skips in (True, False):
+        count = sum(int(np.prod(v.shape)) for v in build_generator(skips=skips).trainable_variables)
+        assert count == encoder + decoder
+    count = sum(int(np.prod(v.shape)) for v in build_discriminator().trainable_variables)
+    assert count == encoder + 4 * 4 * 512 + 1
+
+
+@pytest.mark.parametrize("skips", [True, False])
+def test_any_multiple_of_16_goes_through(skips):
+    images = np.zeros((2, 48, 80, 3), np.uint8)
+    assert tiny(skips=skips).restore(images).shape == images.shape
+
+
+@pytest.mark.parametrize("sigma", [0.5, 1, 2.3])
+def test_gaussian_blur_is_scipys(sigma):
+    expected = gaussian_filter(photo().astype(float), (sigma, sigma, 0), radius=max(1, round(3 * sigma)))
+    ours = blur(photo(), deblur.gaussian_kernel(sigma))
+    assert np.abs(ours - expected).max() <= 0.6
+
+
+def test_motion_blur_is_a_line():
+    level = deblur.motion_kernel(7, 0)
+    assert level.sum() == pytest.approx(1) and (level.sum(1) > 0).sum() == 1
+    np.testing.assert_allclose(level[len(level) // 2][level[len(level) // 2] > 0], 1 / 7)
+    np.testing.assert_allclose(deblur.motion_kernel(9, np.pi / 2), deblur.motion_kernel(9, 0).T, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_blur_keeps_shape_and_brightness_and_loses_detail(kind):
+    image = photo()
+    blurred = blur(image, draw_kernel(kind, np.random.default_rng(0)))
+    assert blurred.shape == image.shape and blurred.dtype == np.uint8
+    assert abs(blurred.mean() - image.mean()) < 2
+    assert np.abs(np.diff(blurred.astype(int), axis=0)).mean() < np.abs(np.diff(image.astype(int), axis=0)).mean()
+    even = np.full((32, 32, 3), 77, np.uint8)
+    np.testing.assert_array_equal(blur(even, draw_kernel(kind, np.random.default_rng(0))), even)
+
+
+def test_each_player_moves_only_its_own_network(tmp_path):
+    gan = tiny()
+
+    def check(n):
+        g, d = values(gan.generator), values(gan.discriminator)
+        ones = np.ones((n, 1))
+        gan.d_step.train_on_batch([pictures(n), pictures(n, 1)], {"real": ones, "fake": 0 * ones})
+        assert all(changed(gan.discriminator, d)) and not any(changed(gan.generator, g))
+        d = values(gan.discriminator)
+        gan.combined.train_on_batch(pictures(n), {"pixel": pictures(n, 1), "adversarial": ones})
+        assert all(changed(gan.generator, g)) and not any(changed(gan.discriminator, d))
+
+    check(4)
+    check(3)
+    gan.save(tmp_path)
+    gan = tiny()
+    gan.load(tmp_path)
+    check(4)
+
+
+def test_without_adversarial_weight_d_rests():
+    gan = tiny(adversarial_weight=0)
+    d = values(gan.discriminator)
+    assert set(gan.train_step(pictures(4))) == {"g_loss", "pixel_loss"}
+    assert not any(changed(gan.discriminator, d))
+
+
+def test_save_and_load_go_on_exactly(tmp_path):
+    straight, saved, other = tiny(), tiny(), tiny()
+    for seed in range(4):
+        straight.train_step(pictures(4, seed))
+    for seed in range(2):
+        saved.train_step(pictures(4, seed))
+    saved.save(tmp_path)
+    other.load(tmp_path)
+    for seed in range(2, 4):
+        other.train_step(pictures(4, seed))
+    for name in ("generator", "discriminator"):
+        for x, y in zip(values(getattr(straight, name)), values(getattr(other, name)), strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-7)
+
+
+def test_generator_file_needs_no_code_of_ours(tmp_path):
+    gan = tiny()
+    gan.save(tmp_path)
+    images = np.random.default_rng(0).integers(0, 256, (1, 32, 16, 3), np.uint8)
+    loaded = keras.models.load_model(tmp_path / "generator.keras", safe_mode=True)
+    theirs = deblur.to_uint8(loaded.predict(images.astype("float32") / 127.5 - 1, verbose=0))
+    np.testing.assert_array_equal(gan.restore(images), theirs)
+
+
+def test_command_line(command, tmp_path):
+    assert command(deblur, "--epochs", 2, *DEBLUR_TINY, "--run", "straight")[0] == 0
+    for epochs in (1, 2):
+        assert command(deblur, "--epochs", epochs, *DEBLUR_TINY, "--run", "parts")[0] == 0
+    same_state(tmp_path / "straight", tmp_path / "parts")
+    Image.fromarray(photo(64, 80)).save(tmp_path / "photo.png")
+    (tmp_path / "set").mkdir()
+    Image.fromarray(photo(64, 80)).save(tmp_path / "set/a.png")
+    status, out, _ = command(deblur, "--evaluate", "set", "--run", "straight")
+    result = json.loads((tmp_path / "straight/evaluation.json").read_text())
+    assert status == 0 and list(result) == list(KINDS) and "R.-Lucy" in out
+    assert "R.-Lucy" not in result["resize"] and result["gaussian"]["R.-Lucy"] > result["gaussian"]["blurred"]
+    assert command(deblur, "--apply", "photo.png", "--run", "straight")[0] == 0
+    assert iio.imread(tmp_path / "photo_sharp.png").shape == (64, 80, 3)
+
+
+@pytest.mark.parametrize(
+    "args, advice",
+    [
+        (["--size", "40"], "multiple of 16"),
+        (["--blur", "fog"], "--blur"),
+        (["--sigma", "1"], "--sigma"),
+        (["--sigma", "0", "2"], "--sigma"),
+        (["--length", "9", "2"], "smaller number first"),
+        (["--apply", "nothing.jpg"], "train it first"),
+    ],
+)
+def test_mistakes_get_one_line(args, advice, refused):
+    assert advice in refused(deblur, *args)
