@@ -107,7 +107,7 @@ def bicubic(x, scale):
 
 
 def build_vgg(layer="block5_conv4", weights="imagenet"):
-    """VGG19 up to a layer, after its ReLU: images (batch, h, w, 3) in [-1, 1] -> features / 12.75 (Section 3.2).
+    """VGG19 up to a layer, after its ReLU: images (batch, h, w, 3) in [-1, 1] -> features, scaled as in Section 3.2.
 
     Args:
         layer: "block5_conv4" is the paper's phi(5,4), "block2_conv2" its phi(2,2).
@@ -126,7 +126,9 @@ def build_vgg(layer="block5_conv4", weights="imagenet"):
             kernel = random.normal(0, scale * np.sqrt(2 / np.prod(shape[:3])), shape)
             conv.set_weights([kernel, np.zeros(shape[3])])
             scale = 1
-    model = keras.Model(image, ops.cast(features, "float32") / 12.75, name="vgg")
+    # The paper's 1/12.75 is for ImageNet's weights, whose features are large; random ones have a size of about 1.
+    features = ops.cast(features, "float32") / (1 if weights == "random" else 12.75)
+    model = keras.Model(image, features, name="vgg")
     model.trainable = False
     return model
 
