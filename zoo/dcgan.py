@@ -346,7 +346,8 @@ def ground_floor(*names):
 def main(argv=None):
     """The command line: trains, goes on with a run, or with --generate, --interpolate or --evaluate uses it."""
     dataset, metrics, runs = ground_floor("dataset", "metrics", "runs")
-    parser = runs.parser("dcgan", __doc__, data="faces", size=32, batch_size=None, learning_rate=2e-4)
+    least = 200  # steps in an epoch
+    parser = runs.parser("dcgan", __doc__, data="faces", size=32, batch_size=None, learning_rate=2e-4, steps=least)
     add = parser.add_argument
     add("--filters", type=runs.positive, default=64, metavar="N", help="width; the paper's is 128 (%(default)s)")
     add("--latent-dim", type=runs.positive, default=100, metavar="N", help="length of the noise vector (%(default)s)")
@@ -369,7 +370,7 @@ def main(argv=None):
         if not (o.generate or o.interpolate):
             images = load(o.data, "train", o.batch_size)
             o.channels, o.batch_size = images.shape[2], images.batch_size
-            o.steps_per_epoch = images.steps = o.steps_per_epoch or max(len(images), 200)
+            o.steps_per_epoch = images.steps = o.steps_per_epoch or max(len(images), least)
             if o.augment is None:
                 o.augment = images.count < 1000
         shape = (o.size, o.size, o.channels)

@@ -348,7 +348,8 @@ def ground_floor(*names):
 def main(argv=None):
     """The command line: trains, goes on with a run, or with --apply or --evaluate uses it."""
     dataset, metrics, photos, runs = ground_floor("dataset", "metrics", "photos", "runs")
-    parser = runs.parser("deblur", __doc__, data="photos", size=64, batch_size=16, learning_rate=2e-4)
+    least = 120  # steps in an epoch
+    parser = runs.parser("deblur", __doc__, data="photos", size=64, batch_size=16, learning_rate=2e-4, steps=least)
     add = parser.add_argument
     add("--filters", type=runs.positive, default=64, metavar="N", help="width of the networks (%(default)s)")
     add("--skips", action=argparse.BooleanOptionalAction, default=True, help="from the encoder to the decoder (yes)")
@@ -369,7 +370,7 @@ def main(argv=None):
             raise ValueError("--sigma and --length want the smaller number first")
         if not (o.apply or o.evaluate):
             images = dataset.load(o.data, o.size, 3, o.batch_size, crop="random", flip=True, seed=o.seed)
-            o.steps_per_epoch = images.steps = o.steps_per_epoch or max(len(images), 200)
+            o.steps_per_epoch = images.steps = o.steps_per_epoch or max(len(images), least)
             sharp = dataset.load(o.data, 2 * o.size, 3, split="test", crop="random").take(8)
         gan = Deblurrer(o.filters, o.skips, o.size, o.blur, o.sigma, o.length, o.loss, o.adversarial_weight,
                         o.learning_rate, o.seed)  # fmt: skip

@@ -83,7 +83,7 @@ def number(kind, least, most=math.inf):
 positive = number(int, 1)
 
 
-def parser(name, doc, data, size, batch_size, learning_rate, steps=200):
+def parser(name, doc, data, size, batch_size, learning_rate, steps):
     """The options that all models share, with a model's own defaults.
 
     `doc` is the model's docstring, `steps` the least number of steps that it makes an epoch of.

@@ -230,7 +230,7 @@ class SRGAN:
                  gan_steps=200_000, learning_rate=5e-4, vgg=None, adversarial_weight=1e-3, seed=0):  # fmt: skip
         self.scale, self.pretrain_steps, self.seed, self.steps = scale, pretrain_steps, seed, 0
         self.generator = generator = build_generator(scale, blocks, filters, image_skip)
-        self.srresnet = keras.models.clone_model(generator)  # keeps the generator as it is at the end of stage 1
+        self.srresnet = build_generator(scale, blocks, filters, image_skip)  # the generator at the end of stage 1
         self.discriminator = discriminator = build_discriminator(size, filters)
         vgg = vgg or build_vgg(weights="random")
         low, high = keras.Input((size // scale, size // scale, 3)), keras.Input((size, size, 3))
@@ -402,7 +402,8 @@ def ground_floor(*names):
 def main(argv=None):
     """The command line: trains, goes on with a run, or with --apply or --evaluate uses it."""
     dataset, metrics, photos, runs = ground_floor("dataset", "metrics", "photos", "runs")
-    parser = runs.parser("srgan", __doc__, data="photos", size=96, batch_size=8, learning_rate=5e-4, steps=60)
+    least = 60  # steps in an epoch
+    parser = runs.parser("srgan", __doc__, data="photos", size=96, batch_size=8, learning_rate=5e-4, steps=least)
     add = parser.add_argument
     add("--scale", type=int, choices=[2, 4, 8], default=4, help="enlargement of each side (%(default)s)")
     add("--blocks", type=runs.positive, default=16, metavar="N", help="residual blocks (%(default)s)")
@@ -425,7 +426,7 @@ def main(argv=None):
         vgg = None
         if not (o.apply or o.evaluate):
             images = dataset.load(o.data, o.size, 3, o.batch_size, crop="random", flip=True, seed=o.seed)
-            o.steps_per_epoch = images.steps = o.steps_per_epoch or max(len(images), 60)
+            o.steps_per_epoch = images.steps = o.steps_per_epoch or max(len(images), least)
             if o.epochs > o.pretrain_epochs:
                 vgg, o.vgg = find_vgg(o.vgg, o.vgg_layer)
         keras.utils.set_random_seed(o.seed)  # the same first weights, whatever VGG19 has drawn
