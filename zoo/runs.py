@@ -354,9 +354,11 @@ def _lock(folder):
             import fcntl
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except (BlockingIOError, PermissionError):
         file.close()
         fail(f"another process is training in {folder}: wait for it, or give another --run")
+    except OSError:
+        pass  # a network drive without locks
     return file
 
 

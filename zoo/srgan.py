@@ -23,7 +23,8 @@ Differences from the paper:
 - Convolutions before a batch normalisation have no bias: the normalisation would take it away again.
 - PixelShuffle is a transposed convolution with a fixed kernel of ones and zeros: Keras' reshape can't do it for images
   of any size, and a layer of our own would keep `load_model` from working without this file.
-- Where VGG19's ImageNet weights can't be had, it has fixed random weights; `options.json` says which it was.
+- Where VGG19's ImageNet weights can't be had, it has fixed random weights; `options.json` says which it was. Their
+  features are small beside ImageNet's, so that the adversarial loss weighs more then.
 """
 
 import argparse
@@ -107,7 +108,7 @@ def bicubic(x, scale):
 
 
 def build_vgg(layer="block5_conv4", weights="imagenet"):
-    """VGG19 up to a layer, after its ReLU: images (batch, h, w, 3) in [-1, 1] -> features, scaled as in Section 3.2.
+    """VGG19 up to a layer, after its ReLU: images (batch, h, w, 3) in [-1, 1] -> features / 12.75 (Section 3.2).
 
     Args:
         layer: "block5_conv4" is the paper's phi(5,4), "block2_conv2" its phi(2,2).
@@ -126,9 +127,7 @@ def build_vgg(layer="block5_conv4", weights="imagenet"):
             kernel = random.normal(0, scale * np.sqrt(2 / np.prod(shape[:3])), shape)
             conv.set_weights([kernel, np.zeros(shape[3])])
             scale = 1
-    # The paper's 1/12.75 is for ImageNet's weights, whose features are large; random ones have a size of about 1.
-    features = ops.cast(features, "float32") / (1 if weights == "random" else 12.75)
-    model = keras.Model(image, features, name="vgg")
+    model = keras.Model(image, ops.cast(features, "float32") / 12.75, name="vgg")
     model.trainable = False
     return model
 
@@ -411,8 +410,8 @@ def main(argv=None):
     add("--image-skip", action=argparse.BooleanOptionalAction, default=True, help="add the bicubic enlargement (yes)")
     add("--pretrain-epochs", type=runs.number(int, 0), metavar="N", help="epochs of stage 1 (four fifths of them all)")
     add("--vgg", metavar="WEIGHTS", help="imagenet, random or a .h5 file (imagenet, or random if it can't be had)")
-    layers_of_vgg = ["block2_conv2", "block5_conv4"]
-    add("--vgg-layer", choices=layers_of_vgg, default="block5_conv4", help="where features are taken (%(default)s)")
+    depths = ["block2_conv2", "block5_conv4"]
+    add("--vgg-layer", choices=depths, default="block5_conv4", help="where features are taken (%(default)s)")
     weight = runs.number(float, 0)
     add("--adversarial-weight", type=weight, default=1e-3, metavar="X", help="beside the content loss (%(default)s)")
     add("--apply", nargs="+", metavar="PHOTO", help="enlarge photos of any size, and end")
