@@ -1,6 +1,6 @@
 """DCGAN's training step against two others over the same networks, and against the loader. TensorFlow backend.
 
-    python benchmarks/dcgan.py                prints a table and writes benchmarks/dcgan.json
+    python benchmarks/dcgan.py [--size 28]    prints a table and writes benchmarks/dcgan_28.json
 
 The contenders take turns in one process, a few steps each, so that a busy machine slows all of them.
 - zoo: DCGAN.train_step (with one update of G, as the others).
@@ -8,6 +8,7 @@ The contenders take turns in one process, a few steps each, so that a busy machi
 - classic: the tutorials' calls: G.predict, D on real, D on fake, combined (made to work: D's weights do move).
 """
 
+import argparse
 import json
 import statistics
 import tempfile
@@ -22,7 +23,7 @@ from PIL import Image
 from zoo import dataset
 from zoo.dcgan import DCGAN, Player
 
-BATCH, SIZE, ROUNDS, STEPS = 128, 32, 25, 3
+BATCH, ROUNDS, STEPS = 128, 25, 3
 
 
 def tape_step(gan):
@@ -48,9 +49,9 @@ def tape_step(gan):
     return lambda images: [float(x) for x in step(images)]
 
 
-def classic_step(gan):
+def classic_step(gan, size):
     """The calls of the Keras tutorials."""
-    image, z = keras.Input((SIZE, SIZE, 1)), keras.Input((100,))
+    image, z = keras.Input((size, size, 1)), keras.Input((100,))
     d = Player(image, gan.discriminator(image), [gan.discriminator])
     combined = Player(z, gan.discriminator(gan.generator(z)), [gan.generator])
     loss = keras.losses.BinaryCrossentropy(from_logits=True)
@@ -66,7 +67,7 @@ def classic_step(gan):
     return step
 
 
-def loader_speeds(folder):
+def loader_speeds(folder, size):
     """Images a second, none of them seen before: {source: speed}."""
     random = np.random.default_rng(0)
     np.save(folder / "array.npy", random.integers(0, 256, (30_000, 28, 28), np.uint8))
@@ -76,7 +77,7 @@ def loader_speeds(folder):
         picture.save(folder / "jpegs" / f"{i:04d}.jpg", quality=90)
     speeds = {}
     for name, source in (("array", folder / "array.npy"), ("folder of JPEGs", folder / "jpegs")):
-        images = dataset.load(source, SIZE, batch_size=BATCH)
+        images = dataset.load(source, size, batch_size=BATCH)
         start = time.perf_counter()
         for i in range(len(images)):
             images[i]
@@ -85,12 +86,16 @@ def loader_speeds(folder):
 
 
 def main():
+    parser = argparse.ArgumentParser(description="DCGAN's training step against others, and against the loader.")
+    parser.add_argument("--size", type=int, default=32, help="pixels (32)")
+    size = parser.parse_args().size
+    shape = (size, size, 1)
     contenders = {
-        "zoo": DCGAN((SIZE, SIZE, 1), filters=64, generator_steps=1).train_step,
-        "tape": tape_step(DCGAN((SIZE, SIZE, 1), filters=64)),
-        "classic": classic_step(DCGAN((SIZE, SIZE, 1), filters=64)),
+        "zoo": DCGAN(shape, filters=64, generator_steps=1).train_step,
+        "tape": tape_step(DCGAN(shape, filters=64)),
+        "classic": classic_step(DCGAN(shape, filters=64), size),
     }
-    images = np.random.default_rng(0).uniform(-1, 1, (BATCH, SIZE, SIZE, 1)).astype("float32")
+    images = np.random.default_rng(0).uniform(-1, 1, (BATCH, *shape)).astype("float32")
     times = {name: [] for name in contenders}
     for turn in range(ROUNDS + 1):
         for name, step in contenders.items():
@@ -99,8 +104,8 @@ def main():
                 step(images)
             if turn:  # the first traces
                 times[name].append((time.perf_counter() - start) / STEPS)
-    result = {"batch": BATCH, "size": SIZE, "rounds": ROUNDS}
-    print(f"DCGAN {SIZE}x{SIZE}x1, 64 filters, batch {BATCH}, {ROUNDS} rounds")
+    result = {"batch": BATCH, "size": size, "rounds": ROUNDS}
+    print(f"DCGAN {size}x{size}x1, 64 filters, batch {BATCH}, {ROUNDS} rounds")
     for name, seconds in times.items():
         ratios = [other / own for own, other in zip(times["zoo"], seconds, strict=True)]
         result[name] = {"ms": 1000 * statistics.median(seconds), "zoo_is_faster_by": statistics.median(ratios)}
@@ -110,10 +115,10 @@ def main():
         )
     with tempfile.TemporaryDirectory() as folder:
         step_speed = BATCH / statistics.median(times["zoo"])
-        for name, speed in loader_speeds(Path(folder)).items():
+        for name, speed in loader_speeds(Path(folder), size).items():
             result[name] = {"images_per_second": speed, "of_the_step": speed / step_speed}
             print(f"{name:>16}: {speed:6.0f} images/s loaded, {speed / step_speed:.1f} times what the step takes")
-    Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n")
+    Path(__file__).with_name(f"dcgan_{size}.json").write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":
