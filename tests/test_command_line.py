@@ -93,11 +93,10 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(file, damage, command,
 
 def test_a_second_process_is_refused(command, refused, tmp_path):
     command(dcgan, "--epochs", 1, *TINY)
-    with open(tmp_path / "runs/dcgan/.lock") as _:
-        held = runs._lock(tmp_path / "runs/dcgan")
-        assert "another process" in refused(dcgan, "--epochs", 2)
-        assert "another process" in refused(dcgan, "--epochs", 2, *TINY, "--fresh")
-        held.close()
+    held = runs._lock(tmp_path / "runs/dcgan")
+    assert "another process" in refused(dcgan, "--epochs", 2)
+    assert "another process" in refused(dcgan, "--epochs", 2, *TINY, "--fresh")
+    held.close()
     assert command(dcgan, "--epochs", 2)[0] == 0
 
 
