@@ -193,6 +193,14 @@ def test_many_damaged_files_are_an_error(damage, folder):
             batches(images, 0)
 
 
+def test_of_two_threads_either_names_the_damaged_file(tmp_path):
+    (tmp_path / "wrong.png").write_text("not a picture")
+    images = load(tmp_path, 24, batch_size=1, split="all")
+    for _ in range(2):  # the second time it is known to be damaged
+        with pytest.raises(DataError, match="wrong.png"):
+            images._image(0)
+
+
 def test_a_decompression_bomb_is_not_decoded(tmp_path, monkeypatch):
     iio.imwrite(tmp_path / "bomb.png", np.zeros((400, 400), np.uint8))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)

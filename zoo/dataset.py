@@ -79,7 +79,7 @@ class Images(keras.utils.PyDataset):
         self.epoch = 0
         self._cache, self._room, self._bad, self._lock = {}, CACHE_BYTES, set(), threading.Lock()
         self._pool = concurrent.futures.ThreadPoolExecutor(max_workers=2, thread_name_prefix="loader")
-        self._ahead = {}
+        self._ahead, self._failure = {}, None
 
     def __len__(self):
         """The number of batches in an epoch."""
@@ -151,7 +151,7 @@ class Images(keras.utils.PyDataset):
                     self._cache[i] = image
                     self._room -= image.nbytes
             return image
-        raise DataError(f"none of the {self.count} images of {self.items.name} can be read")
+        raise DataError(self._failure)
 
     def _prepare(self, image):
         size, channels = round(self.shape[0] * self.jitter), self.shape[2]
@@ -170,13 +170,14 @@ class Images(keras.utils.PyDataset):
 
     def _skip(self, index, error):
         with self._lock:
-            if index in self._bad:
+            if index in self._bad:  # another thread was first
                 return
             self._bad.add(index)
-            bad = len(self._bad)
-        message = f"{self.items.describe(index)} can't be used: {str(error) or repr(error)}"
-        if bad > 0.05 * self.count:
-            raise DataError(f"{message}; {bad} of {self.count} images are damaged, remove or replace them")
+            message = f"{self.items.describe(index)} can't be used: {str(error) or repr(error)}"
+            bad = f"{len(self._bad)} of {self.count} images are damaged, remove or replace them"
+            if len(self._bad) > 0.05 * self.count:
+                self._failure = f"{message}; {bad}"
+                raise DataError(self._failure)
         warnings.warn(f"{message}; it is skipped", stacklevel=2)
 
 
