@@ -34,14 +34,13 @@ def cross_entropy(logits, target):
     return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(target * tf.ones_like(logits), logits))
 
 
-def assert_equal_weights(*pairs):
-    """Each pair of networks is equal; then the second takes over the first, so that the next step begins alike."""
+def assert_equal_weights(*pairs, slack=0.0):
+    """Each pair of networks is equal to 1e-5, beside a `slack` for each weight; then the second takes over the first."""
     for ours, theirs in pairs:
         for a, b in zip(ours.variables, theirs.variables, strict=True):
             a, b = a.numpy(), b.numpy()
-            # In norm: where a gradient is near 0, Adam makes a rounding error of it as large as a step. A bias that
-            # began at 0 is nothing but steps, of 1e-4 or more: there a ten-thousandth of one is allowed.
-            assert np.linalg.norm(a - b) <= 1e-5 * np.linalg.norm(b) + 1e-8 * a.size**0.5, a.shape
+            # In norm: where a gradient is near 0, Adam makes a rounding error of it as large as a step.
+            assert np.linalg.norm(a - b) <= 1e-5 * np.linalg.norm(b) + slack * a.size**0.5, a.shape
         theirs.set_weights(ours.get_weights())
 
 
@@ -118,7 +117,8 @@ def test_srgan_steps_equal_gradient_tape():
         expected = {"d_loss": d_loss, "g_loss": g_loss, "content_loss": content, "adversarial_loss": adversarial}
         for name, value in expected.items():
             assert logs[name] == pytest.approx(float(value), rel=1e-5), name
-        assert_equal_weights((gan.generator, g), (gan.discriminator, d))
+        # The BN offsets that began at 0 are nothing but steps of 1e-4: Keras 3.10 differs by 1.2e-5 of theirs.
+        assert_equal_weights((gan.generator, g), (gan.discriminator, d), slack=1e-8)
 
 
 @pytest.mark.parametrize("loss", ["l1", "l2"])
