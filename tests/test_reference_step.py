@@ -35,7 +35,7 @@ def cross_entropy(logits, target):
 
 
 def assert_equal_weights(*pairs, slack=0.0):
-    """Each pair of networks is equal to 1e-5, beside a `slack` for each weight; then the second takes over the first."""
+    """Each pair of networks is equal to 1e-5 and a `slack` for each weight; then the second takes over the first."""
     for ours, theirs in pairs:
         for a, b in zip(ours.variables, theirs.variables, strict=True):
             a, b = a.numpy(), b.numpy()
