@@ -59,9 +59,10 @@ def build_generator(scale=4, blocks=16, filters=64, image_skip=True):
     # From another start Adam's first steps move all 81 * filters inputs of this layer alike, and the net collapses.
     start = "zeros" if image_skip else "glorot_uniform"
     x = layers.Conv2D(3, 9, padding="same", kernel_initializer=start, name="to_rgb")(x)
+    x = layers.Activation("linear", dtype="float32")(x)
     if image_skip:
         x = x + (2 * bicubic(image, scale) - 1)
-    return keras.Model(image, layers.Activation("linear", dtype="float32")(x), name="generator")
+    return keras.Model(image, x, name="generator")
 
 
 def build_discriminator(size=96, filters=64):
@@ -82,11 +83,11 @@ def batch_norm():
     return layers.BatchNormalization(momentum=0.9, epsilon=1e-5)
 
 
-def pixel_shuffle(x, factor):
+def pixel_shuffle(x, factor, dtype=None):
     """PixelShuffle (Shi et al. 2016, arXiv:1609.05158): (batch, h, w, factor^2 c) -> (batch, factor h, factor w, c)."""
     channels = x.shape[-1] // factor**2
     kernel = np.eye(x.shape[-1], dtype="float32").reshape(factor, factor, channels, x.shape[-1])
-    layer = layers.Conv2DTranspose(channels, factor, factor, use_bias=False, trainable=False)
+    layer = layers.Conv2DTranspose(channels, factor, factor, use_bias=False, trainable=False, dtype=dtype)
     x = layer(x)
     layer.set_weights([kernel])
     return x
@@ -100,10 +101,10 @@ def bicubic(x, scale):
     far = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
     taps = np.where(distance < 1, near, np.where(distance < 2, far, 0))  # (scale, 5)
     kernel = np.einsum("iy,jx->yxij", taps, taps).reshape(5, 5, 1, scale**2)
-    layer = layers.DepthwiseConv2D(5, depth_multiplier=scale**2, use_bias=False, trainable=False)
+    layer = layers.DepthwiseConv2D(5, depth_multiplier=scale**2, use_bias=False, trainable=False, dtype="float32")
     x = layer(ops.pad(x, [[0, 0], [2, 2], [2, 2], [0, 0]], mode="symmetric"))
     layer.set_weights([np.repeat(kernel, 3, axis=2)])
-    planes = [pixel_shuffle(x[..., i * scale**2 : (i + 1) * scale**2], scale) for i in range(3)]
+    planes = [pixel_shuffle(x[..., i * scale**2 : (i + 1) * scale**2], scale, "float32") for i in range(3)]
     return ops.concatenate(planes, axis=-1)
 
 
