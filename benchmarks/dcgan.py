@@ -10,15 +10,16 @@ The contenders take turns in one process, a few steps each, so that a busy machi
 
 import argparse
 import json
-import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 from PIL import Image
+from turns import take_turns
 
 from zoo import dataset
 from zoo.dcgan import DCGAN, Player
@@ -96,25 +97,11 @@ def main():
         "classic": classic_step(DCGAN(shape, filters=64), size),
     }
     images = np.random.default_rng(0).uniform(-1, 1, (BATCH, *shape)).astype("float32")
-    times = {name: [] for name in contenders}
-    for turn in range(ROUNDS + 1):
-        for name, step in contenders.items():
-            start = time.perf_counter()
-            for _ in range(STEPS):
-                step(images)
-            if turn:  # the first traces
-                times[name].append((time.perf_counter() - start) / STEPS)
-    result = {"batch": BATCH, "size": size, "rounds": ROUNDS}
     print(f"DCGAN {size}x{size}x1, 64 filters, batch {BATCH}, {ROUNDS} rounds")
-    for name, seconds in times.items():
-        ratios = [other / own for own, other in zip(times["zoo"], seconds, strict=True)]
-        result[name] = {"ms": 1000 * statistics.median(seconds), "zoo_is_faster_by": statistics.median(ratios)}
-        print(
-            f"{name:>16}: {result[name]['ms']:6.0f} ms a step; the zoo's speed is {statistics.median(ratios):.2f} "
-            f"of this one's ({min(ratios):.2f} to {max(ratios):.2f})"
-        )
+    result = {"batch": BATCH, "size": size, "rounds": ROUNDS}
+    result |= take_turns({name: partial(step, images) for name, step in contenders.items()}, ROUNDS, STEPS)
     with tempfile.TemporaryDirectory() as folder:
-        step_speed = BATCH / statistics.median(times["zoo"])
+        step_speed = 1000 * BATCH / result["zoo"]["ms"]
         for name, speed in loader_speeds(Path(folder), size).items():
             result[name] = {"images_per_second": speed, "of_the_step": speed / step_speed}
             print(f"{name:>16}: {speed:6.0f} images/s loaded, {speed / step_speed:.1f} times what the step takes")

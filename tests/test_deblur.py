@@ -1,6 +1,8 @@
 """The deblurrer's networks, blur and commands. Runs on every backend; tests/test_backends.py sees to that."""
 
 import json
+import os
+import signal
 
 import imageio.v3 as iio
 import keras
@@ -47,9 +49,9 @@ def test_parameter_counts():
     encoder = 25 * (3 * 64 + 64 * 128 + 128 * 256 + 256 * 512) + 64 + 2 * (128 + 256 + 512)
     decoder = 25 * (512 * 256 + 256 * 128 + 128 * 64 + 64 * 3) + 3 + 2 * (256 + 128 + 64)
     for skips in (True, False):
-        count = sum(int(np.prod(v.shape)) for v in build_generator(skips=skips).trainable_variables)
+        count = sum(int(np.prod(v.shape)) for v in build_generator(64, skips).trainable_variables)
         assert count == encoder + decoder
-    count = sum(int(np.prod(v.shape)) for v in build_discriminator().trainable_variables)
+    count = sum(int(np.prod(v.shape)) for v in build_discriminator(64, 64).trainable_variables)
     assert count == encoder + 4 * 4 * 512 + 1
 
 
@@ -126,6 +128,16 @@ def test_save_and_load_go_on_exactly(tmp_path):
             np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-7)
 
 
+def test_learning_rate_falls_to_zero():
+    gan = tiny(steps=4)
+    rates = []
+    for seed in range(4):
+        gan.train_step(pictures(4, seed))
+        rates.append([float(player.optimizer.learning_rate) for player in (gan.d_step, gan.combined)])
+    expected = [[2e-4 * (1 + np.cos(np.pi * step / 4)) / 2] * 2 for step in (1, 2, 3, 4)]
+    np.testing.assert_allclose(rates, expected, atol=1e-9)
+
+
 def test_generator_file_needs_no_code_of_ours(tmp_path):
     gan = tiny()
     gan.save(tmp_path)
@@ -135,10 +147,21 @@ def test_generator_file_needs_no_code_of_ours(tmp_path):
     np.testing.assert_array_equal(gan.restore(images), theirs)
 
 
-def test_command_line(command, tmp_path):
-    assert command(deblur, "--epochs", 2, *DEBLUR_TINY, "--run", "straight")[0] == 0
-    for epochs in (1, 2):
-        assert command(deblur, "--epochs", epochs, *DEBLUR_TINY, "--run", "parts")[0] == 0
+def test_command_line(command, tmp_path, monkeypatch):
+    args = ["--epochs", 2, *DEBLUR_TINY, "--run"]
+    assert command(deblur, *args, "straight")[0] == 0
+    step = Deblurrer.train_step
+
+    def interrupted(gan, images):
+        if gan.steps == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(gan, images)
+
+    monkeypatch.setattr(Deblurrer, "train_step", interrupted)
+    assert command(deblur, *args, "parts")[0] == 130
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert "after epoch 1, step 1" in command(deblur, *args, "parts")[1]
     same_state(tmp_path / "straight", tmp_path / "parts")
     Image.fromarray(photo(64, 80)).save(tmp_path / "photo.png")
     (tmp_path / "set").mkdir()
@@ -159,7 +182,7 @@ def test_command_line(command, tmp_path):
         (["--sigma", "1"], "--sigma"),
         (["--sigma", "0", "2"], "--sigma"),
         (["--length", "9", "2"], "smaller number first"),
-        (["--apply", "nothing.jpg"], "train it first"),
+        (["--apply", "nothing.jpg", "--run", "elsewhere"], "train it first"),
     ],
 )
 def test_mistakes_get_one_line(args, advice, refused):

@@ -78,7 +78,9 @@ def test_the_file_alone(name, tmp_path):
 def test_a_copied_model_does_what_the_zoo_does(name, tmp_path):
     zoo("copy", name, tmp_path / "coursework")
     copied = {p.stem for p in (tmp_path / "coursework").iterdir()}
-    assert {name, "dataset", "metrics", "runs"} <= copied <= {name, *GROUND_FLOOR}
+    assert {name, "dataset", "metrics", "runs"} <= copied <= {name, "weights", *GROUND_FLOOR}
+    weights = [p.relative_to(tmp_path / "coursework") for p in (tmp_path / "coursework").glob("weights/*")]
+    assert weights == [p.relative_to(ROOT / "zoo") for p in (ROOT / "zoo").glob(f"weights/{name}.*")]
     run([f"{name}.py", "--epochs", "2", *SMALL[name]], tmp_path / "coursework")
     command = [sys.executable, "-m", f"zoo.{name}", "--epochs", "2", *SMALL[name], "--run", tmp_path / "run"]
     subprocess.run(command, cwd=ROOT, check=True)

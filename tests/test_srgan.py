@@ -1,7 +1,11 @@
 """SRGAN's networks, stages and commands. Runs on every backend; tests/test_backends.py sees to that."""
 
+import http.server
 import json
+import shutil
+import threading
 
+import h5py
 import imageio.v3 as iio
 import keras
 import numpy as np
@@ -11,7 +15,16 @@ from keras import layers, ops
 from PIL import Image
 
 from zoo import metrics, srgan
-from zoo.srgan import SRGAN, bicubic, build_discriminator, build_generator, build_vgg, downscale, pixel_shuffle
+from zoo.srgan import (
+    SRGAN,
+    bicubic,
+    build_discriminator,
+    build_generator,
+    build_vgg,
+    downscale,
+    find_vgg,
+    pixel_shuffle,
+)
 
 pytestmark = pytest.mark.filterwarnings("error:.*does not have any trainable weights")
 
@@ -201,6 +214,65 @@ def test_command_line(command, tmp_path):
     assert iio.imread(tmp_path / "photo_x4.png").shape == (120, 84)
 
 
+@pytest.fixture
+def imagenet(tmp_path, monkeypatch):
+    """A server on loopback for VGG19's weights, in place of Google's: imagenet(bytes or None) -> requests so far."""
+    answers, requests = [], []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            requests.append(self.path)
+            data, length = answers[-1]
+            self.send_response(200)
+            self.send_header("Content-Length", str(length))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/vgg19_notop.h5"
+    monkeypatch.setattr(keras.src.applications.vgg19, "WEIGHTS_PATH_NO_TOP", url)
+    (tmp_path / "keras").mkdir()
+    monkeypatch.setattr(keras.src.utils.file_utils.config, "keras_home", lambda: str(tmp_path / "keras"))
+
+    def serve(data, length=None):
+        answers.append((data, length or len(data)))
+        return requests
+
+    yield serve
+    server.shutdown()
+
+
+def test_imagenet_weights_are_downloaded_once(imagenet, tmp_path, monkeypatch):
+    vgg = keras.applications.VGG19(include_top=False, weights=None)
+    with h5py.File(tmp_path / "weights.h5", "w") as file:
+        keras.src.legacy.saving.legacy_h5_format.save_weights_to_hdf5_group(file, vgg)
+    requests = imagenet((tmp_path / "weights.h5").read_bytes())
+    with pytest.warns(UserWarning, match="random ones are used"):  # it is not the file whose checksum Keras knows
+        assert find_vgg(None, "block2_conv2")[1] == "random"
+    monkeypatch.setattr(keras.src.utils.file_utils, "validate_file", lambda *_, **__: True)
+    requests.clear()
+    shutil.rmtree(tmp_path / "keras/models")
+    for _ in range(2):
+        network, choice = find_vgg(None, "block2_conv2")
+        assert choice == "imagenet"
+        expected = [w for layer in vgg.layers[:6] for w in layer.get_weights()]
+        for ours, theirs in zip(network.get_weights(), expected, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    assert len(requests) == 1
+
+
+def test_a_broken_download_of_imagenet_weights(imagenet, tmp_path):
+    imagenet(b"the beginning", length=1000)
+    with pytest.warns(UserWarning, match="~/.keras/models"):
+        assert find_vgg(None, "block2_conv2")[1] == "random"
+    with pytest.raises(ValueError, match="VGG19 can't have the weights imagenet"):
+        find_vgg("imagenet", "block2_conv2")
+
+
 def test_vgg_choices(command, refused, tmp_path, monkeypatch):
     def no_network(*_, **__):
         raise Exception("URL fetch failure")
@@ -221,7 +293,7 @@ def test_vgg_choices(command, refused, tmp_path, monkeypatch):
         (["--size", "30"], "multiple of --scale"),
         (["--size", "16"], "32 or more"),
         (["--scale", "3"], "--scale"),
-        (["--apply", "nothing.jpg"], "train it first"),
+        (["--apply", "nothing.jpg", "--run", "elsewhere"], "train it first"),
     ],
 )
 def test_mistakes_get_one_line(args, advice, refused):

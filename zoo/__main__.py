@@ -32,12 +32,15 @@ def copy(name, folder):
     if name not in models():
         sys.exit(fail(f"there is no model {name!r}: there are {', '.join(models())}"))
     files = [f"{stem}.py" for stem in (name, *needs(name))]
+    if (ZOO / f"weights/{name}.weights.h5").exists():
+        files.append(f"weights/{name}.weights.h5")
     there = [file for file in files if (folder / file).exists()]
     if there:
         sys.exit(fail(f"{folder} has a {there[0]} already: give another folder, or move that file away"))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for file in files:
+            (folder / file).parent.mkdir(exist_ok=True)
             shutil.copyfile(ZOO / file, folder / file)
     except OSError as error:
         sys.exit(fail(error))

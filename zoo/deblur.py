@@ -37,7 +37,7 @@ KINDS = ("gaussian", "random-gaussian", "resize", "motion")
 SHRINK = 4  # of "resize": to 16x16 of 64x64 pixels and back
 
 
-def build_generator(filters=64, skips=True):
+def build_generator(filters=32, skips=True):
     """Encoder and decoder: images (batch, h, w, 3) in [-1, 1], h and w multiples of 16 -> images of that shape.
 
     Args:
@@ -62,7 +62,7 @@ def build_generator(filters=64, skips=True):
     return keras.Model(image, x + ops.cast(image, "float32") if skips else x, name="generator")
 
 
-def build_discriminator(size=64, filters=64):
+def build_discriminator(size=64, filters=32):
     """DCGAN's discriminator: images (batch, size, size, 3) in [-1, 1] -> logits (batch, 1), positive for real."""
     x = image = keras.Input((size, size, 3), name="image")
     for i in range(4):
@@ -185,12 +185,13 @@ class Deblurrer:
         length: range in pixels of the motion.
         loss: "l1" or "l2", of the pixels.
         adversarial_weight: of the adversarial loss beside the pixels'; 0 leaves D out.
-        learning_rate: of both Adam optimisers; beta_1 is 0.5.
+        learning_rate: of both Adam optimisers at the start; beta_1 is 0.5.
+        steps: in which the learning rate falls to 0, along a cosine; None keeps it.
         seed: fixes the blur of every step; `keras.utils.set_random_seed` fixes the first weights.
     """
 
-    def __init__(self, filters=64, skips=True, size=64, blur="mixed", sigma=(1, 3), length=(5, 15), loss="l1",
-                 adversarial_weight=1e-3, learning_rate=2e-4, seed=0):  # fmt: skip
+    def __init__(self, filters=32, skips=True, size=64, blur="mixed", sigma=(1, 3), length=(5, 15), loss="l1",
+                 adversarial_weight=1e-3, learning_rate=2e-4, steps=None, seed=0):  # fmt: skip
         self.blur, self.sigma, self.length = blur, sigma, length
         self.adversarial_weight, self.seed, self.steps = adversarial_weight, seed, 0
         self.generator = generator = build_generator(filters, skips)
@@ -199,6 +200,10 @@ class Deblurrer:
         blurred, sharp = keras.Input((size, size, 3)), keras.Input((size, size, 3))
         restored = generator(blurred)
 
+        def adam():
+            rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps) if steps else learning_rate
+            return keras.optimizers.Adam(rate, beta_1=0.5)
+
         # D's step: real and fake images go through D apart, so that each has its own batch statistics.
         outputs = {
             "real": layers.Identity(name="real")(discriminator(sharp)),
@@ -206,8 +211,7 @@ class Deblurrer:
         }
         self.d_step = Player([blurred, sharp], outputs, [discriminator], name="d_step")
         scores = {"real": [probability], "fake": [probability]}
-        optimizer = keras.optimizers.Adam(learning_rate, beta_1=0.5)
-        self.d_step.compile(optimizer, loss={"real": bce, "fake": bce}, metrics=scores)
+        self.d_step.compile(adam(), loss={"real": bce, "fake": bce}, metrics=scores)
 
         # G's step: the pixels should be the sharp image's, and D, which stays put, should take the result for real.
         outputs = {
@@ -216,20 +220,24 @@ class Deblurrer:
         }
         self.combined = Player(blurred, outputs, [generator], name="combined")
         self.combined.compile(
-            keras.optimizers.Adam(learning_rate, beta_1=0.5),
+            adam(),
             loss={"pixel": {"l1": "mae", "l2": "mse"}[loss], "adversarial": bce},
             loss_weights={"pixel": 1.0, "adversarial": adversarial_weight},
         )
         for player in (self.d_step, self.combined):
             player.optimizer.build(player.trainable_variables)  # so that `load` finds its variables
 
-    def train_step(self, images):
-        """One update of D and G on sharp float32 images (batch, size, size, 3) in [-1, 1]: losses, D's mean scores."""
+    def blurred(self, images):
+        """Float32 images (batch, h, w, 3) in [-1, 1], each blurred in a way that (seed, step) decides."""
         random = np.random.default_rng((self.seed, self.steps))
         kinds = random.choice(KINDS, len(images)) if self.blur == "mixed" else [self.blur] * len(images)
         kernels = [draw_kernel(kind, random, self.sigma, self.length) for kind in kinds]
-        blurred = np.stack([blur(image, kernel) for image, kernel in zip(to_uint8(images), kernels, strict=True)])
-        blurred = blurred.astype("float32") / 127.5 - 1
+        results = [blur(image, kernel) for image, kernel in zip(to_uint8(images), kernels, strict=True)]
+        return np.stack(results).astype("float32") / 127.5 - 1
+
+    def train_step(self, images):
+        """One update of D and G on sharp float32 images (batch, size, size, 3) in [-1, 1]: losses, D's mean scores."""
+        blurred = self.blurred(images)
         ones, zeros = np.ones((len(images), 1), "float32"), np.zeros((len(images), 1), "float32")
         self.steps += 1
         logs = {}
@@ -277,6 +285,13 @@ class Deblurrer:
                 break
         callbacks.on_train_end()
         return history
+
+    @classmethod
+    def pretrained(cls):
+        """The default Deblurrer with the generator that comes with the zoo, in `weights` beside this file."""
+        gan = cls()
+        gan.generator.load_weights(Path(__file__).parent / "weights" / "deblur.weights.h5")
+        return gan
 
     def restore(self, images):
         """uint8 images (batch, h, w, 3), h and w multiples of 16 -> sharper images of that shape."""
@@ -354,7 +369,7 @@ def main(argv=None):
     least = 240  # steps in an epoch
     parser = runs.parser("deblur", __doc__, data="photos", size=64, batch_size=8, learning_rate=2e-4, steps=least)
     add = parser.add_argument
-    add("--filters", type=runs.positive, default=64, metavar="N", help="width of the networks (%(default)s)")
+    add("--filters", type=runs.positive, default=32, metavar="N", help="width; the tutorial's is 64 (%(default)s)")
     add("--skips", action=argparse.BooleanOptionalAction, default=True, help="from the encoder to the decoder (yes)")
     add("--blur", choices=[*KINDS, "mixed"], default="mixed", help="kind of blur to train on (%(default)s)")
     pixels = {"type": runs.number(float, 0.1, 100), "nargs": 2, "metavar": ("LEAST", "MOST")}
@@ -375,8 +390,9 @@ def main(argv=None):
             images = dataset.load(o.data, o.size, 3, o.batch_size, crop="random", flip=True, seed=o.seed)
             o.steps_per_epoch = images.steps = o.steps_per_epoch or max(len(images), least)
             sharp = dataset.load(o.data, 2 * o.size, 3, split="test", crop="random").take(8)
+        steps = o.epochs * (o.steps_per_epoch or 1)
         gan = Deblurrer(o.filters, o.skips, o.size, o.blur, o.sigma, o.length, o.loss, o.adversarial_weight,
-                        o.learning_rate, o.seed)  # fmt: skip
+                        o.learning_rate, steps, o.seed)  # fmt: skip
 
     if o.apply or o.evaluate:
         with runs.errors(dataset.DataError, photos.PhotoError):

@@ -37,7 +37,7 @@ from skimage.util import montage
 MINUTES = 5  # between checkpoints inside an epoch
 GIF_FRAMES = 100
 # What may differ from one call on a run folder to the next.
-FREE = {"run", "fresh", "epochs", "devices"}
+FREE = {"run", "fresh", "epochs", "devices", "weights"}
 
 
 def fail(message):
@@ -107,6 +107,7 @@ def parser(name, doc, data, size, batch_size, learning_rate, steps):
     add("--devices", choices=["one", "all"], default="one", help="all: share each batch; JAX backend (%(default)s)")
     evaluate = {"nargs": "?", "const": True, "metavar": "SOURCE"}
     add("--evaluate", **evaluate, help="measure the trained run on the held-out images, or all of SOURCE, and end")
+    add("--weights", metavar="FILE", help="use this generator (.keras or .weights.h5) instead of the run's")
     add("--output", metavar="FILE", help="where a picture is written")
     return result
 
@@ -115,7 +116,8 @@ def parse(parser, argv, actions):
     """The options; those not given come from the run folder, if there is one. Sets seed, precision and devices.
 
     A given option that contradicts the run folder is an error. `actions` are the names of the options that use
-    a trained run instead of training one; then `--seed` is free.
+    a trained run instead of training one; then `--seed` is free, and `--weights`, or the generator that comes with the
+    zoo, can stand in for the run.
     """
     options = parser.parse_args(argv)
     unset = object()
@@ -124,9 +126,16 @@ def parse(parser, argv, actions):
     acting = [f"--{name}" for name in actions if getattr(options, name)]
     free = FREE | {*actions, "output", *(["seed"] if acting else [])}
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
-    saved = {} if options.fresh else _saved_options(Path(options.run))
-    if acting and not saved:
-        fail(f"{acting[0]} needs a trained run, and {options.run} is none: train it first ({parser.prog} --epochs 5)")
+    saved = {} if options.fresh or options.weights else _saved_options(Path(options.run))
+    if options.weights and not acting:
+        fail(f"--weights goes with {' or '.join(f'--{name}' for name in actions)}")
+    if acting and not (saved or options.weights):
+        ours = Path(__file__).parent / "weights" / f"{Path(parser.get_default('run')).name}.weights.h5"
+        if "run" in given or not ours.exists():
+            needs = f"{acting[0]} needs a trained run, and {options.run} is none"
+            fail(f"{needs}: train it first ({parser.prog} --epochs 5)")
+        options.weights = str(ours)
+        print(f"{options.run} is no trained run: the generator that comes with the zoo is used ({ours.name})")
     clash = []
     for name, value in saved.items():
         if name in free or not hasattr(options, name) or getattr(options, name) == value:
@@ -155,8 +164,14 @@ def _saved_options(folder):
 
 
 def load_trained(options, gan):
-    """Loads the newest checkpoint of the run into `gan`."""
-    if _load_checkpoint(Path(options.run), gan) is None:
+    """Loads the newest checkpoint of the run into `gan`, or the generator that `--weights` names."""
+    if options.weights:
+        try:
+            gan.generator.load_weights(options.weights)
+        except Exception as error:  # whatever Keras and h5py raise
+            reason = f"{options.weights} can't be loaded into this generator ({error})"
+            fail(" ".join(reason.split()) + ": give the options that it was trained with, such as --filters")
+    elif _load_checkpoint(Path(options.run), gan) is None:
         fail(f"{options.run} was stopped before its first checkpoint: train it first")
 
 
@@ -398,12 +413,12 @@ def output(options, image):
 
 
 def report(options, rows):
-    """Prints {row: {column: number}} as a table and writes it to evaluation.json in the run folder."""
+    """Prints {row: {column: number}} as a table and writes it to evaluation.json in the run folder, if there is one."""
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     width = max(len(row) for row in rows)
     print(" " * width, *(f"{column:>12}" for column in columns))
     for row, numbers in rows.items():
         cells = [f"{numbers[column]:12.4g}" if column in numbers else " " * 12 for column in columns]
         print(f"{row:<{width}}", *cells)
-    Path(options.run).mkdir(parents=True, exist_ok=True)
-    _write(Path(options.run) / "evaluation.json", json.dumps(rows, indent=2).encode())
+    if not options.weights:
+        _write(Path(options.run) / "evaluation.json", json.dumps(rows, indent=2).encode())

@@ -333,6 +333,13 @@ class SRGAN:
         callbacks.on_train_end()
         return history
 
+    @classmethod
+    def pretrained(cls):
+        """The default SRGAN with the generator that comes with the zoo, in `weights` beside this file."""
+        gan = cls()
+        gan.generator.load_weights(Path(__file__).parent / "weights" / "srgan.weights.h5")
+        return gan
+
     def upscale(self, images, network=None):
         """uint8 images (batch, h, w, 3) -> (batch, scale h, scale w, 3), by the generator or another network."""
         low = np.asarray(images, "float32") / 255
@@ -363,21 +370,18 @@ class SRGAN:
         return [v for player in (self.pretrain, self.d_step, self.combined) for v in player.optimizer.variables]
 
 
-def evaluate(gan, images, metrics):
+def evaluate(gan, networks, images, metrics):
     """PSNR and SSIM on Y, without a border of `scale` pixels, of whole images (dataset.Images): {row: {column: mean}}.
 
-    The rows are bicubic enlargement by Pillow, the generator as it was at the end of stage 1, and as it is now.
+    The rows are bicubic enlargement by Pillow, and the generators in `networks`, a dictionary of their names.
     """
     scores = {}
     for truth in images.whole():
         height, width = (side // gan.scale * gan.scale for side in truth.shape[:2])
         truth = truth[:height, :width]
         low = downscale(truth[None], gan.scale)
-        enlarged = {
-            "bicubic": np.asarray(Image.fromarray(low[0]).resize((width, height), Image.Resampling.BICUBIC)),
-            "SRResNet": gan.upscale(low, gan.srresnet)[0],
-            "SRGAN": gan.upscale(low)[0],
-        }
+        bicubic = np.asarray(Image.fromarray(low[0]).resize((width, height), Image.Resampling.BICUBIC))
+        enlarged = {"bicubic": bicubic} | {name: gan.upscale(low, each)[0] for name, each in networks.items()}
         for name, image in enlarged.items():
             border = slice(gan.scale, -gan.scale)
             pair = [metrics.luma(each)[border, border] for each in (image, truth)]
@@ -440,7 +444,8 @@ def main(argv=None):
             if o.evaluate:
                 source, split = runs.held_out(o)
                 test = dataset.load(source, o.size, 3, split=split, crop="random")
-                runs.report(o, evaluate(gan, test, metrics))
+                networks = {"SRResNet": gan.srresnet, "SRGAN": gan.generator}
+                runs.report(o, evaluate(gan, {"generator": gan.generator} if o.weights else networks, test, metrics))
             for source, target in photos.targets(o.apply, o.output, f"x{o.scale}") if o.apply else ():
                 # The halo is the reach of the generator's layers, in pixels of its input.
                 photos.apply(source, target, gan.upscale, scale=o.scale, halo=2 * o.blocks + 12)

@@ -1,0 +1,74 @@
+"""The generators that come with the zoo, and `--weights`: better than nothing, on a photo that they have not seen."""
+
+import shutil
+
+import imageio.v3 as iio
+import keras
+import numpy as np
+import pytest
+from conftest import DEBLUR_TINY, ROOT, SRGAN_TINY
+from PIL import Image
+from skimage import data
+
+from zoo import deblur, metrics, srgan
+
+LIMITS = {"srgan": 4e6, "deblur": 6e6}  # bytes
+TINY = {"srgan": SRGAN_TINY, "deblur": DEBLUR_TINY}
+MODULES = {"srgan": srgan, "deblur": deblur}
+CAT = data.chelsea()[:288, :448]
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_they_are_small(name):
+    assert (ROOT / f"zoo/weights/{name}.weights.h5").stat().st_size < LIMITS[name]
+
+
+def test_srgan_enlarges_better_than_bicubic(command, tmp_path):
+    small = srgan.downscale(CAT[None], 4)[0]
+    iio.imwrite(tmp_path / "small.png", small)
+    status, out, _ = command(srgan, "--apply", "small.png")
+    assert status == 0 and "comes with the zoo" in out
+    large = iio.imread(tmp_path / "small_x4.png")
+    bicubic = Image.fromarray(small).resize(CAT.shape[1::-1], Image.Resampling.BICUBIC)
+    assert metrics.psnr(large, CAT) > metrics.psnr(bicubic, CAT) + 0.5
+    np.testing.assert_array_equal(srgan.SRGAN.pretrained().upscale(small[None])[0], large)
+
+
+@pytest.mark.parametrize("kind", deblur.KINDS)
+def test_deblurrer_gains(kind, command, tmp_path):
+    blurred = deblur.blur(CAT, deblur.draw_kernel(kind, np.random.default_rng(1)))
+    iio.imwrite(tmp_path / "blurred.png", blurred)
+    status, out, _ = command(deblur, "--apply", "blurred.png")
+    assert status == 0 and "comes with the zoo" in out
+    restored = iio.imread(tmp_path / "blurred_sharp.png")
+    assert metrics.psnr(restored, CAT) > metrics.psnr(blurred, CAT)
+    np.testing.assert_allclose(deblur.Deblurrer.pretrained().restore(blurred[None])[0], restored, atol=1)
+
+
+def test_evaluation_without_a_run(command, tmp_path):
+    (tmp_path / "set").mkdir()
+    iio.imwrite(tmp_path / "set/cat.png", CAT[96:192, 96:192])
+    status, out, _ = command(srgan, "--evaluate", "set")
+    assert status == 0 and "bicubic" in out and "generator" in out and not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_weights_of_ones_own(name, command, refused, tmp_path):
+    module = MODULES[name]
+    iio.imwrite(tmp_path / "photo.png", CAT[:40, :50])
+    assert command(module, "--epochs", 1, *TINY[name])[0] == 0
+    assert command(module, "--apply", "photo.png", "--output", "run.png")[0] == 0
+    shutil.move(f"runs/{name}/generator.keras", "mine.keras")
+    shape = TINY[name][2:6] if name == "srgan" else TINY[name][2:4]  # --blocks and --filters
+    use = ["--apply", "photo.png", "--output", "mine.png", "--weights", "mine.keras"]
+    assert command(module, *use, *shape)[0] == 0
+    np.testing.assert_array_equal(iio.imread("run.png"), iio.imread("mine.png"))
+    assert "give the options" in refused(module, *use)
+    assert "nothing.keras" in refused(module, *use[:-1], "nothing.keras", *shape)
+    assert "--weights goes with --apply" in refused(module, "--epochs", 1, "--weights", "mine.keras")
+
+
+def test_weights_are_plain_keras(tmp_path):
+    network = srgan.build_generator()
+    network.load_weights(ROOT / "zoo/weights/srgan.weights.h5")
+    assert all(np.isfinite(keras.ops.convert_to_numpy(v)).all() for v in network.variables)
