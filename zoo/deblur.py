@@ -34,7 +34,7 @@ from skimage import restoration
 from skimage.filters import unsharp_mask
 
 KINDS = ("gaussian", "random-gaussian", "resize", "motion")
-SHRINK = 4  # of "resize": to 16x16 of 64x64 pixels and back
+SHRINK = 4  # of "resize": to 16x16 of 64x64 pixels and back, both bilinear, as the tutorial's scipy.misc.imresize
 
 
 def build_generator(filters=32, skips=True):
@@ -110,10 +110,9 @@ def blur(image, kernel):
     """Blurs a uint8 image (h, w, 3) with a kernel, mirrored at its edges; without one by shrinking and enlarging it."""
     if kernel is None:
         height, width = image.shape[:2]
-        small = Image.fromarray(image).resize(
-            (max(1, width // SHRINK), max(1, height // SHRINK)), Image.Resampling.BICUBIC
-        )
-        return np.asarray(small.resize((width, height), Image.Resampling.BICUBIC))
+        size = max(1, width // SHRINK), max(1, height // SHRINK)
+        small = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
+        return np.asarray(small.resize((width, height), Image.Resampling.BILINEAR))
     reach = len(kernel) // 2
     padded = np.pad(image, [(reach, reach), (reach, reach), (0, 0)], mode="symmetric").astype(np.float32)
     blurred = fftconvolve(padded, kernel[..., None].astype(np.float32), mode="valid", axes=(0, 1))
