@@ -207,7 +207,7 @@ def test_command_line(command, tmp_path):
     assert iio.imread(tmp_path / "straight/samples/epoch_0003.png").shape[2] == 3
     status, out, _ = command(srgan, "--evaluate", "--run", "straight")
     result = json.loads((tmp_path / "straight/evaluation.json").read_text())
-    assert status == 0 and list(result) == ["bicubic", "SRResNet", "SRGAN"] and "PSNR" in out
+    assert status == 0 and list(result) == ["bicubic", "SRResNet", "SRGAN, VGG19 random"] and "PSNR" in out
     assert 28 < result["bicubic"]["PSNR dB"] < 35
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 21), np.uint8)).save(tmp_path / "photo.png")
     assert command(srgan, "--apply", "photo.png", "--run", "straight")[0] == 0

@@ -444,7 +444,8 @@ def main(argv=None):
             if o.evaluate:
                 source, split = runs.held_out(o)
                 test = dataset.load(source, o.size, 3, split=split, crop="random")
-                networks = {"SRResNet": gan.srresnet, "SRGAN": gan.generator}
+                srgan = f"SRGAN, VGG19 {o.vgg}" if o.vgg else "SRGAN"
+                networks = {"SRResNet": gan.srresnet, srgan: gan.generator}
                 runs.report(o, evaluate(gan, {"generator": gan.generator} if o.weights else networks, test, metrics))
             for source, target in photos.targets(o.apply, o.output, f"x{o.scale}") if o.apply else ():
                 # The halo is the reach of the generator's layers, in pixels of its input.
