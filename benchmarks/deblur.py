@@ -25,7 +25,7 @@ BCE = keras.losses.BinaryCrossentropy(from_logits=True)
 
 def tape_step(gan):
     g, d = gan.generator, gan.discriminator
-    g_adam, d_adam = (keras.optimizers.Adam(2e-4, beta_1=0.5) for _ in range(2))
+    g_adam, d_adam = (keras.optimizers.Adam(1e-3, beta_1=0.5) for _ in range(2))
 
     @tf.function
     def step(blurred, sharp):

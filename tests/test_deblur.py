@@ -134,7 +134,7 @@ def test_learning_rate_falls_to_zero():
     for seed in range(4):
         gan.train_step(pictures(4, seed))
         rates.append([float(player.optimizer.learning_rate) for player in (gan.d_step, gan.combined)])
-    expected = [[2e-4 * (1 + np.cos(np.pi * step / 4)) / 2] * 2 for step in (1, 2, 3, 4)]
+    expected = [[1e-3 * (1 + np.cos(np.pi * step / 4)) / 2] * 2 for step in (1, 2, 3, 4)]
     np.testing.assert_allclose(rates, expected, atol=1e-9)
 
 
