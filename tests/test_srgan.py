@@ -214,6 +214,9 @@ def test_command_line(command, tmp_path):
     assert iio.imread(tmp_path / "photo_x4.png").shape == (120, 84)
 
 
+once = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="downloads have no backend, and take long")
+
+
 @pytest.fixture
 def imagenet(tmp_path, monkeypatch):
     """A server on loopback for VGG19's weights, in place of Google's: imagenet(bytes or None) -> requests so far."""
@@ -246,6 +249,7 @@ def imagenet(tmp_path, monkeypatch):
     server.shutdown()
 
 
+@once
 def test_imagenet_weights_are_downloaded_once(imagenet, tmp_path, monkeypatch):
     vgg = keras.applications.VGG19(include_top=False, weights=None)
     with h5py.File(tmp_path / "weights.h5", "w") as file:
@@ -265,6 +269,7 @@ def test_imagenet_weights_are_downloaded_once(imagenet, tmp_path, monkeypatch):
     assert len(requests) == 1
 
 
+@once
 def test_a_broken_download_of_imagenet_weights(imagenet, tmp_path):
     imagenet(b"the beginning", length=1000)
     with pytest.warns(UserWarning, match="~/.keras/models"):
