@@ -1,4 +1,4 @@
-"""The tests of the networks and the step again, on the other backends, and one run on all three in turn."""
+"""The proofs of the networks and the step again, on the other backends, and one run on all three in turn."""
 
 import importlib.util
 
@@ -7,6 +7,8 @@ from conftest import ROOT, TINY, finish
 
 pytestmark = pytest.mark.slow
 OTHERS = ["jax", "torch"]
+# Who learns in which step, going on exactly, files that load without our code, layers made of plain operations.
+PROOFS = "only or exactly or no_code or shuffle or bicubic"
 
 
 def needs(backend):
@@ -18,7 +20,7 @@ def needs(backend):
 @pytest.mark.parametrize("backend", OTHERS)
 def test_step_and_checkpoint(backend, model):
     needs(backend)
-    finish(["-m", "pytest", "-q", f"tests/test_{model}.py"], ROOT, env={"KERAS_BACKEND": backend})
+    finish(["-m", "pytest", "-q", f"tests/test_{model}.py", "-k", PROOFS], ROOT, env={"KERAS_BACKEND": backend})
 
 
 @pytest.mark.parametrize("backend", OTHERS)

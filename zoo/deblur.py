@@ -367,7 +367,7 @@ def ground_floor(*names):
 def main(argv=None):
     """The command line: trains, goes on with a run, or with --apply or --evaluate uses it."""
     dataset, metrics, photos, runs = ground_floor("dataset", "metrics", "photos", "runs")
-    least = 600  # steps in an epoch
+    least = 500  # steps in an epoch
     parser = runs.parser("deblur", __doc__, data="photos", size=64, batch_size=8, learning_rate=1e-3, steps=least)
     add = parser.add_argument
     add("--filters", type=runs.positive, default=32, metavar="N", help="width; the tutorial's is 64 (%(default)s)")
