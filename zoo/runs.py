@@ -124,7 +124,7 @@ def parse(parser, argv, actions):
     acting = [f"--{name}" for name in actions if getattr(options, name)]
     free = FREE | {*actions, "output", *(["seed"] if acting else [])}
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
-    saved = {} if options.fresh else _saved_options(Path(options.run))
+    saved = {} if options.fresh else saved_options(Path(options.run))
     if acting and not saved:
         fail(f"{acting[0]} needs a trained run, and {options.run} is none: train it first ({parser.prog} --epochs 5)")
     clash = []
@@ -145,13 +145,14 @@ def parse(parser, argv, actions):
     return options
 
 
-def _saved_options(folder):
+def saved_options(folder):
+    """What options.json in a run folder says; nothing where there is none."""
     try:
         return json.loads((folder / "options.json").read_text())
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        fail(f"{folder / 'options.json'} can't be read ({error}): start anew with --fresh, or give another --run")
+        fail(f"{folder / 'options.json'} can't be read ({error}): start anew with --fresh, or give another run folder")
 
 
 def load_trained(options, gan):
@@ -245,9 +246,7 @@ class Run(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         files = sorted((self.folder / "samples").glob("epoch_*.png"))
         files = [files[i] for i in np.linspace(0, len(files) - 1, min(len(files), GIF_FRAMES)).astype(int)]
-        frames = np.stack([iio.imread(file) for file in files])
-        gif = iio.imwrite("<bytes>", frames, extension=".gif", duration=300, loop=0)
-        _write(self.folder / "samples" / "samples.gif", gif)
+        save_gif(self.folder / "samples" / "samples.gif", [iio.imread(file) for file in files])
 
     def _on_signal(self, number, _):
         if self.signal:  # asked twice
@@ -373,6 +372,12 @@ def save_picture(path, image):
     """Writes a uint8 image (height, width[, 1 or 3]) as PNG."""
     image = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
     _write(Path(path), iio.imwrite("<bytes>", image, extension=".png"))
+
+
+def save_gif(path, images):
+    """Writes uint8 images (height, width[, 3]) of one shape as a film."""
+    images = np.stack([i[..., 0] if i.ndim == 3 and i.shape[2] == 1 else i for i in images])
+    _write(Path(path), iio.imwrite("<bytes>", images, extension=".gif", duration=300, loop=0))
 
 
 def grid(images, columns=None):
