@@ -46,11 +46,17 @@ def values(*models):
     return [np.array(ops.convert_to_numpy(v)) for model in models for v in model.variables]
 
 
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory):
+    run = tmp_path_factory.mktemp("trained") / "run"
+    dcgan.main(["--epochs", "1", *TINY, "--run", str(run)])
+    return run
+
+
 @pytest.fixture
-def trained(command, tmp_path):
-    """An empty folder with a DCGAN's run in it, runs/dcgan."""
-    assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
-    return tmp_path / "runs/dcgan"
+def trained(finished_run, tmp_path):
+    """The folder runs/dcgan with a DCGAN's run in it, for commands to find."""
+    return shutil.copytree(finished_run, tmp_path / "runs/dcgan")
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "nesterov"])
@@ -133,6 +139,9 @@ def test_weights_are_equation_3():
             near = mask[max(0, y - 2) : y + 3, max(0, x - 2) : x + 3]
             assert weights[y, x] == pytest.approx(0 if mask[y, x] else near.mean(), abs=1e-6)
     np.testing.assert_array_equal(context_weights(mask[None], 0)[0, ..., 0], ~mask)
+    for window in (1, 8):  # with 1 no known pixel would count
+        with pytest.raises(ValueError, match="--window"):
+            Inpainter(*networks(), window=window)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -288,6 +297,7 @@ def test_damaged_and_foreign_networks(command, refused, trained, tmp_path):
         (["--data", "nowhere"], "there is no data set or path 'nowhere'"),
         (["--evaluate", "nowhere"], "there is no data set or path 'nowhere'"),
         (["--prior-weight", "-1"], "--prior-weight"),
+        (["--window", "4"], "--window 4 should be"),
         (["--iterations", "0"], "--iterations"),
         (["--restarts", "0"], "--restarts"),
         (["--optimizer", "lbfgs"], "--optimizer"),

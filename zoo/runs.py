@@ -389,8 +389,8 @@ def grid(images, columns=None):
 
 
 def held_out(options):
-    """The source and split that --evaluate asks for."""
-    return (options.data, "test") if options.evaluate is True else (options.evaluate, "all")
+    """The source and split that --evaluate asks for, or without it the held-out half."""
+    return (options.evaluate, "all") if isinstance(options.evaluate, str) else (options.data, "test")
 
 
 def output(options, image):
