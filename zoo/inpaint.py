@@ -160,7 +160,7 @@ class Search(keras.Model):
     def __init__(self, generator, discriminator, images, importance, z, restarts, prior_weight, clip):
         super().__init__(dtype="float32")
         self.generator, self.discriminator, self.prior_weight = generator, discriminator, prior_weight
-        self.data, self.restarts = [images, importance], restarts
+        self.data, self.restarts = (images, importance), restarts  # a list would become Keras' own kind, no pytree
         self.z = self.add_weight(shape=z.shape, constraint=Clip(clip) if clip else None, name="z")
         self.z.assign(z)
 
