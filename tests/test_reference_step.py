@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from zoo import dcgan, deblur, srgan
+from zoo import dcgan, deblur, inpaint, srgan
 
 tf = pytest.importorskip("tensorflow")
 if keras.backend.backend() != "tensorflow":
@@ -148,3 +148,36 @@ def test_deblur_step_equals_gradient_tape(loss):
         for name, value in {"d_loss": d_loss, "g_loss": g_loss, "pixel_loss": pixel}.items():
             assert logs[name] == pytest.approx(float(value), rel=1e-5), name
         assert_equal_weights((gan.generator, g), (gan.discriminator, d))
+
+
+@pytest.mark.parametrize("prior_weight", [0.003, 1.0])
+def test_inpaint_steps_equal_gradient_tape(prior_weight):
+    keras.utils.set_random_seed(3)
+    random = np.random.default_rng(3)
+    shape = (32, 32, 3)
+    g, d = dcgan.build_generator(shape, 16, 8), dcgan.build_discriminator(shape, 8)
+    for v in g.variables + d.variables:  # as after a training: the modes of batch normalisation differ
+        if "moving" in v.path:
+            v.assign(random.uniform(0.5, 1.5, v.shape) if "variance" in v.path else random.normal(0, 0.1, v.shape))
+        elif "kernel" in v.path:
+            v.assign(random.normal(0, 0.1, v.shape))
+    images = random.uniform(-1, 1, (6, *shape)).astype("float32")
+    weights = inpaint.context_weights(inpaint.make_masks("half", 6, 32))
+    start = random.uniform(-1, 1, (6, 16)).astype("float32")
+    search = inpaint.Search(g, d, images, weights, start, 1, prior_weight, clip=1)
+    search.compile(keras.optimizers.Adam(0.05))
+    z, adam = tf.Variable(start), Adam(0.05, 0.9)
+    for _ in range(4):
+        loss = search.step()
+        with tf.GradientTape() as tape:
+            made = g(z, training=False)
+            context = tf.reduce_sum(weights * tf.abs(made - images))
+            prior = tf.reduce_sum(tf.math.log(1 - tf.sigmoid(d(made, training=False))))
+            expected = context + prior_weight * prior
+        adam.apply([z], [tape.gradient(expected, z)])
+        z.assign(tf.clip_by_value(z, -1, 1))
+        assert loss == pytest.approx(float(expected) / 6, rel=1e-5)
+        ours = search.z.numpy()
+        assert np.linalg.norm(ours - z.numpy()) <= 1e-5 * np.linalg.norm(ours)
+        z.assign(ours)
+    assert (np.abs(ours) == 1).any() and not np.array_equal(ours, start)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 ZOO = Path(__file__).parent
 GROUND_FLOOR = ("dataset", "metrics", "photos", "runs")
+BEFORE = {"inpaint": "dcgan"}  # models that work on another's run, and the other, which goes with their copy
 
 
 def read(name):
@@ -28,15 +29,16 @@ def needs(name):
 
 
 def copy(name, folder):
-    """Copies a model's file and the ground floor that it needs into a folder; overwrites nothing."""
+    """Copies a model's file and what it needs into a folder; overwrites nothing that differs."""
     if name not in models():
         sys.exit(fail(f"there is no model {name!r}: there are {', '.join(models())}"))
-    files = [f"{stem}.py" for stem in (name, *needs(name))]
-    if (ZOO / f"weights/{name}.weights.h5").exists():
-        files.append(f"weights/{name}.weights.h5")
+    first = BEFORE.get(name, name)
+    files = [f"{stem}.py" for stem in dict.fromkeys((name, first, *needs(name), *needs(first)))]
+    files += [f"weights/{name}.weights.h5"] * (ZOO / f"weights/{name}.weights.h5").exists()
     there = [file for file in files if (folder / file).exists()]
+    there = [file for file in there if (folder / file).read_bytes() != (ZOO / file).read_bytes()]
     if there:
-        sys.exit(fail(f"{folder} has a {there[0]} already: give another folder, or move that file away"))
+        sys.exit(fail(f"{folder} has another {there[0]} already: give another folder, or move that file away"))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for file in files:
@@ -44,7 +46,7 @@ def copy(name, folder):
             shutil.copyfile(ZOO / file, folder / file)
     except OSError as error:
         sys.exit(fail(error))
-    print(f"copied {', '.join(files)} to {folder}; now: cd {folder} && python {name}.py --epochs 5")
+    print(f"copied {', '.join(files)} to {folder}; now: cd {folder} && python {first}.py --epochs 5")
 
 
 def fail(message):

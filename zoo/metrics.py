@@ -43,18 +43,21 @@ def psnr(image, truth):
     return float(peak_signal_noise_ratio(np.asarray(truth, np.float64), np.asarray(image, np.float64), data_range=255))
 
 
-def ssim(image, truth):
+def ssim(image, truth, where=None):
     """Structural similarity of two arrays (height, width) in grey levels: an 11x11 Gaussian window of sigma 1.5.
 
     Wang et al. 2004. Sides shorter than the window are an error.
+
+    Args:
+        where: bool (height, width), the pixels to average over; None is all whose window lies inside the image.
     """
-    return float(
-        structural_similarity(
-            np.asarray(truth, np.float64),
-            np.asarray(image, np.float64),
-            gaussian_weights=True,
-            sigma=1.5,
-            use_sample_covariance=False,
-            data_range=255,
-        )
+    mean, pixels = structural_similarity(
+        np.asarray(truth, np.float64),
+        np.asarray(image, np.float64),
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        data_range=255,
+        full=True,
     )
+    return float(mean if where is None else pixels[where].mean())

@@ -73,7 +73,7 @@ def apply(source, target, restore, scale=1, tile=256, halo=16, multiple=1, batch
         raise PhotoError(f"{target} can't be written: there is no folder {target.parent}, create it first")
     format, longest, options = FORMATS[target.suffix.lower()]
 
-    colours, alpha, icc = _read(source)
+    colours, alpha, icc = read(source)
     size = colours.shape[1] * scale, colours.shape[0] * scale
     if max(size) > longest or (format != "PNG" and math.prod(size) > MAX_WHOLE):
         raise PhotoError(f"{size[0]}x{size[1]} pixels are too many for {target.name}: write a .png, which has no limit")
@@ -95,7 +95,7 @@ def apply(source, target, restore, scale=1, tile=256, halo=16, multiple=1, batch
         part.unlink(missing_ok=True)
 
 
-def _read(source):
+def read(source):
     """The upright photo: colours uint8 (h, w, 1 or 3); alpha, a PIL image or None; the ICC profile or None."""
     try:
         with warnings.catch_warnings():

@@ -126,7 +126,7 @@ def parse(parser, argv, actions):
     acting = [f"--{name}" for name in actions if getattr(options, name)]
     free = FREE | {*actions, "output", *(["seed"] if acting else [])}
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
-    saved = {} if options.fresh or options.weights else _saved_options(Path(options.run))
+    saved = {} if options.fresh or options.weights else saved_options(Path(options.run))
     if options.weights and not acting:
         fail(f"--weights goes with {' or '.join(f'--{name}' for name in actions)}")
     if acting and not (saved or options.weights):
@@ -154,13 +154,14 @@ def parse(parser, argv, actions):
     return options
 
 
-def _saved_options(folder):
+def saved_options(folder):
+    """What options.json in a run folder says; nothing where there is none."""
     try:
         return json.loads((folder / "options.json").read_text())
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        fail(f"{folder / 'options.json'} can't be read ({error}): start anew with --fresh, or give another --run")
+        fail(f"{folder / 'options.json'} can't be read ({error}): start anew with --fresh, or give another run folder")
 
 
 def load_trained(options, gan):
@@ -260,9 +261,7 @@ class Run(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         files = sorted((self.folder / "samples").glob("epoch_*.png"))
         files = [files[i] for i in np.linspace(0, len(files) - 1, min(len(files), GIF_FRAMES)).astype(int)]
-        frames = np.stack([iio.imread(file) for file in files])
-        gif = iio.imwrite("<bytes>", frames, extension=".gif", duration=300, loop=0)
-        _write(self.folder / "samples" / "samples.gif", gif)
+        save_gif(self.folder / "samples" / "samples.gif", [iio.imread(file) for file in files])
 
     def _on_signal(self, number, _):
         if self.signal:  # asked twice
@@ -390,6 +389,12 @@ def save_picture(path, image):
     _write(Path(path), iio.imwrite("<bytes>", image, extension=".png"))
 
 
+def save_gif(path, images):
+    """Writes uint8 images (height, width[, 3]) of one shape as a film."""
+    images = np.stack([i[..., 0] if i.ndim == 3 and i.shape[2] == 1 else i for i in images])
+    _write(Path(path), iio.imwrite("<bytes>", images, extension=".gif", duration=300, loop=0))
+
+
 def grid(images, columns=None):
     """uint8 images (count, height, width, channels) as one picture with `columns` a row (None: a square)."""
     columns = columns or math.ceil(math.sqrt(len(images)))
@@ -399,8 +404,8 @@ def grid(images, columns=None):
 
 
 def held_out(options):
-    """The source and split that --evaluate asks for."""
-    return (options.data, "test") if options.evaluate is True else (options.evaluate, "all")
+    """The source and split that --evaluate asks for, or without it the held-out half."""
+    return (options.evaluate, "all") if isinstance(options.evaluate, str) else (options.data, "test")
 
 
 def output(options, image):
@@ -420,5 +425,5 @@ def report(options, rows):
     for row, numbers in rows.items():
         cells = [f"{numbers[column]:12.4g}" if column in numbers else " " * 12 for column in columns]
         print(f"{row:<{width}}", *cells)
-    if not options.weights:
+    if not getattr(options, "weights", None):
         _write(Path(options.run) / "evaluation.json", json.dumps(rows, indent=2).encode())
