@@ -145,8 +145,8 @@ def colorize(photo, ab):
 
 def sketch(image):
     """A pencil sketch, float (h, w) in [0, 1], of an RGB image in [0, 1]: white but where it is darker than around."""
-    grey = color.rgb2gray(image)
-    return np.clip(grey / np.maximum(gaussian(grey, 3), 1e-3), 0, 1)
+    grey = color.rgb2gray(image) + 0.05  # so that what is evenly black is white too
+    return np.minimum(grey / gaussian(grey, 3), 1)
 
 
 class Player(keras.Model):
@@ -204,7 +204,7 @@ def probability(_, logits):
 
 
 class Combined(Player):
-    """The player that is G under D. Its logs hold the images that G has made, so that D's step need not make them anew."""
+    """G under D, which stays put. Its logs hold the images that G has made: D's step is not to make them again."""
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return super().compute_metrics(x, y, y_pred, sample_weight) | {"made": y_pred["l1"]}
@@ -267,7 +267,7 @@ class Pix2Pix:
             player.optimizer.build(player.trainable_variables)  # so that `load` finds its variables
 
     def pair(self, images):
-        """Float32 RGB images (batch, h, w, 3) in [-1, 1], of pairs A's channels on B's -> the input x and the target."""
+        """Float32 RGB images in [-1, 1] (pairs: A's channels on B's) -> the input x and the target."""
         if self.task == "pairs":
             a, b = images[..., :3], images[..., 3:]
             return (a, b) if self.direction == "AtoB" else (b, a)
@@ -294,7 +294,7 @@ class Pix2Pix:
         return {name: float(value) for name, value in logs.items()}
 
     def _fix_noise(self, *place):
-        """The dropout's next draw depends on the seed and `place` alone: a run that goes on equals one never stopped."""
+        """The dropout's next draw follows from the seed and `place` alone, so that a stopped run goes on exactly."""
         for i, layer in enumerate(each for each in self.generator.layers if isinstance(each, layers.Dropout)):
             layer.seed_generator.state.assign(np.random.default_rng((self.seed, *place, i)).integers(2**30, size=2))
 
@@ -342,20 +342,18 @@ class Pix2Pix:
             noise: another number is another draw of the dropout.
         """
         results = []
-        for i, image in enumerate(images):  # one by one: a picture's result is not to depend on others in the batch
-            x = np.asarray(Image.fromarray(image).resize((self.size, self.size), Image.Resampling.BICUBIC))
+        for i, image in enumerate(images):  # one by one: no picture is to depend on the others
+            small = np.asarray(Image.fromarray(image).resize((self.size, self.size), Image.Resampling.BICUBIC))
             if self.task == "colorize":
-                x = to_lab(x)[..., :1]
+                x = to_lab(small)[..., :1]
             else:
-                x = (x if self.task == "pairs" else 255 * color.rgb2gray(x)[..., None]) / 127.5 - 1
-            self._fix_noise(0, noise, i)
+                x = (small if self.task == "pairs" else 255 * color.rgb2gray(small)[..., None]) / 127.5 - 1
+            self._fix_noise(noise, i)
             made = self.generator(x[None].astype("float32"), training=not self.deterministic)
             made = ops.convert_to_numpy(made)[0]
-            if self.task == "colorize":
-                results.append(colorize(image, made))
-            else:
-                large = Image.fromarray(to_uint8(made)).resize(image.shape[1::-1], Image.Resampling.BICUBIC)
-                results.append(np.asarray(large))
+            if self.task != "colorize":
+                made = Image.fromarray(to_uint8(made)).resize(image.shape[1::-1], Image.Resampling.BICUBIC)
+            results.append(colorize(image, made) if self.task == "colorize" else np.asarray(made))
         return np.stack(results)
 
     def save(self, folder):
@@ -381,37 +379,36 @@ class Pix2Pix:
         return self.d_step.optimizer.variables + self.combined.optimizer.variables
 
 
-def inputs_and_targets(gan, images):
-    """What `translate` is given and what it should make of it, as uint8 RGB (count, size, size, 3)."""
-    x, target = gan.pair(images.astype("float32") / 127.5 - 1)
+def as_pictures(gan, images):
+    """What `translate` is given, and what it should make of that, for uint8 `images`: two uint8 RGB arrays."""
     if gan.task == "colorize":
         return np.stack([colorize(image, np.zeros((1, 1, 2))) for image in images]), images
+    x, target = gan.pair(images.astype("float32") / 127.5 - 1)
     return np.repeat(to_uint8(x), 3 // x.shape[-1], axis=-1), to_uint8(target)
 
 
 def evaluate(gan, images, metrics, train=None, n=500):
     """Means over the first n of `images` (dataset.Images), at the training size: {row: {column: number}}.
 
-    The rows are what G makes, and what one has without it: the grey photo, or the input as it is and the mean target of
-    the images `train`. PSNR in dB on RGB, SSIM on Y, L1 in grey levels; the ab error is the mean distance of the colours
-    in CIELAB, which rewards grey: read it with the colourfulness, and that with the truth's.
+    The rows are G's output, and what one has without G: the grey photo; or the input as it is, and the mean target of
+    the images `train`. PSNR in dB is on RGB, SSIM on Y, L1 in grey levels. The ab error, the mean distance of the
+    colours in CIELAB, rewards grey: read it together with the colourfulness, and that beside the truth's.
     """
-    inputs, targets = inputs_and_targets(gan, images.take(n))
-    rows = {"input": inputs, "output": gan.translate(inputs)}
+    inputs, targets = as_pictures(gan, images.take(n))
+    rows = {"grey" if gan.task == "colorize" else "input": inputs, "output": gan.translate(inputs)}
     if gan.task == "colorize":
-        rows = {"grey": inputs, "output": rows["output"], "truth": targets}
-    elif train is not None:
-        mean = inputs_and_targets(gan, train.take(n))[1].mean(0)
+        rows["truth"] = targets
+    else:
+        mean = as_pictures(gan, train.take(n))[1].mean(0)
         rows["mean target"] = np.broadcast_to(np.rint(mean).astype(np.uint8), targets.shape)
     result = {}
     for name, pictures in rows.items():
         scores = {}
         for image, truth in zip(pictures, targets, strict=True):
+            score = {"L1": np.abs(image.astype(float) - truth).mean()}
             if gan.task == "colorize":
-                distance = np.linalg.norm(color.rgb2lab(image)[..., 1:] - color.rgb2lab(truth)[..., 1:], axis=-1)
+                distance = np.linalg.norm((color.rgb2lab(image) - color.rgb2lab(truth))[..., 1:], axis=-1)
                 score = {"ab error": distance.mean(), "colourful": metrics.colourfulness(image)}
-            else:
-                score = {"L1": np.abs(image.astype(float) - truth).mean()}
             if name != "truth":
                 score["PSNR dB"] = metrics.psnr(image, truth)
                 score["SSIM"] = metrics.ssim(metrics.luma(image), metrics.luma(truth))
@@ -483,7 +480,7 @@ def main(argv=None):
         return
 
     images.map = gan.pair
-    inputs, targets = inputs_and_targets(gan, held_out)
+    inputs, targets = as_pictures(gan, held_out)
 
     def sample():
         rows = zip(inputs, gan.translate(inputs), targets, strict=True)
