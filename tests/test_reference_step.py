@@ -163,7 +163,7 @@ def test_pix2pix_step_equals_gradient_tape(dropout, patch):
         both = np.random.default_rng(step).uniform(-1, 1, (2, 32, 32, 6)).astype("float32")
         x, y = both[..., :3], both[..., 3:]
         logs = gan.train_step(both)
-        gan._fix_noise(step)  # the same masks
+        gan._fix_noise(7, step)  # the same masks
         for ours, theirs in zip(gan.generator.layers, g.layers, strict=True):
             if isinstance(ours, keras.layers.Dropout):
                 theirs.seed_generator.state.assign(ours.seed_generator.state)

@@ -12,15 +12,17 @@ Isola, Zhu, Zhou, Efros: Image-to-Image Translation with Conditional Adversarial
     python -m zoo.pix2pix --apply photo.jpg                             a picture of any size through the trained run
     python -m zoo.pix2pix --evaluate [SOURCE]                           errors, beside those of doing nothing
 
-The colorizer is given the lightness L of CIELAB and makes its colours a and b. To a photo they are given at `--size`,
-enlarged, and joined with the photo's own L, so that no detail is lost. The other tasks' output is enlarged as it is.
-In either case the whole picture is shrunk to a square, as in training, and not cut into tiles: each pixel of a U-Net's
-output depends on the whole input, and the normalisation on the statistics of the whole picture.
+The colorizer is given the lightness L of CIELAB and makes the colours a and b. A picture of another size is shrunk to
+the square of `--size` pixels that the network knows, whole and not in tiles: each pixel of a U-Net's output depends on
+the whole input. Its colours are then enlarged and joined with the photo's own L, so that no detail is lost; the output
+of the other tasks is enlarged as it is.
 
 Differences from the paper:
+- The normalisation is over each image. So is the paper's, whose batches are of 1, in training and at test; with larger
+  batches their common statistics in training would be others than the single image's at test (`--norm batch`).
 - The learning rate falls to zero, along a cosine, over the second half of the training; the paper's is constant.
-- In each step G is updated before D, not after it, so that the images that G has just made serve both updates.
-- Trained with few images, the defaults are for laptops: `--filters 64 --size 256 --batch-size 1` are the paper's.
+- In each step G is updated before D, not after it, so that what G has made serves both updates.
+- The defaults are for laptops; the paper's are `--size 256 --filters 64 --batch-size 1`.
 - Convolutions before a normalisation have no bias: the normalisation would take it away again.
 """
 
@@ -41,7 +43,7 @@ CHANNELS = {"colorize": (1, 2), "sketch": (1, 3), "pairs": (3, 3)}  # of the inp
 PATCHES = {1: 0, 16: 1, 70: 3, 286: 5}  # receptive field of D: its layers of stride 2
 
 
-def build_generator(size=256, in_channels=1, out_channels=2, filters=64, dropout=0.5, norm="batch", skips=True):
+def build_generator(size=256, in_channels=1, out_channels=2, filters=64, dropout=0.5, norm="instance", skips=True):
     """The U-Net of Section 6.1.1: images (batch, size, size, in_channels) in [-1, 1] -> (..., out_channels) in [-1, 1].
 
     The dropout is the noise z: call the model with `training=True` for it; `predict` leaves it out.
@@ -50,7 +52,7 @@ def build_generator(size=256, in_channels=1, out_channels=2, filters=64, dropout
         size: a multiple of 32 up to 512. The encoder halves it while it is even, 256 to 1 in eight layers.
         filters: width of the first layer; each layer of the encoder is twice as wide as the one before, up to 8 times.
         dropout: share of the values that the first three layers of the decoder lose.
-        norm: "batch" or "instance", see `normalize`.
+        norm: "instance" or "batch", see `normalize`.
         skips: gives the decoder the encoder's maps of each size; without them it is an encoder-decoder.
     """
     if size % 32 or not 32 <= size <= 512:
@@ -75,14 +77,14 @@ def build_generator(size=256, in_channels=1, out_channels=2, filters=64, dropout
     return keras.Model(image, layers.Activation("tanh", dtype="float32")(x), name="generator")
 
 
-def build_discriminator(size=256, in_channels=1, out_channels=2, patch=70, filters=64, norm="batch"):
+def build_discriminator(size=256, in_channels=1, out_channels=2, patch=70, filters=64, norm="instance"):
     """The PatchGAN of Section 6.1.2: [x, y] -> logits (batch, h, w, 1), each for one patch of x and y, overlapping.
 
     Args:
         size: side of x (batch, size, size, in_channels) and y (batch, size, size, out_channels).
         patch: side of the patches: 1 (PixelGAN), 16, 70 or 286 pixels (ImageGAN); the map for 70 of 256 is 30 x 30.
         filters: width of the first layer; each layer is twice as wide as the one before, up to 8 times.
-        norm: "batch" or "instance", see `normalize`.
+        norm: "instance" or "batch", see `normalize`.
     """
     halvings = PATCHES[patch]
     kernel = 4 if halvings else 1
@@ -226,7 +228,7 @@ class Pix2Pix:
         seed: fixes the noise of every step; `keras.utils.set_random_seed` fixes the first weights.
     """
 
-    def __init__(self, task="colorize", size=256, direction="AtoB", filters=64, dropout=0.5, norm="batch", skips=True,
+    def __init__(self, task="colorize", size=256, direction="AtoB", filters=64, dropout=0.5, norm="instance", skips=True,
                  patch=70, l1_weight=100, adversarial_weight=1, learning_rate=2e-4, total_steps=None,
                  deterministic=False, seed=0):  # fmt: skip
         self.task, self.size, self.direction, self.deterministic = task, size, direction, deterministic
@@ -281,7 +283,7 @@ class Pix2Pix:
         x, target = images if isinstance(images, tuple) else self.pair(images)
         shape = len(x), *self.discriminator.output_shape[1:]
         ones, zeros = np.ones(shape, "float32"), np.zeros(shape, "float32")
-        self._fix_noise(self.steps)
+        self._fix_noise(self.seed, self.steps)
         self.steps += 1
         self.combined.reset_metrics()  # older Keras returns running means without it
         g = self.combined.train_on_batch(x, {"l1": target, "adversarial": ones}, return_dict=True)
@@ -293,10 +295,10 @@ class Pix2Pix:
             logs |= {"d_real": d["real_probability"], "d_fake": d["fake_probability"]}
         return {name: float(value) for name, value in logs.items()}
 
-    def _fix_noise(self, *place):
-        """The dropout's next draw follows from the seed and `place` alone, so that a stopped run goes on exactly."""
+    def _fix_noise(self, seed, place):
+        """The dropout's next draw follows from these two numbers alone, so that a stopped run goes on exactly."""
         for i, layer in enumerate(each for each in self.generator.layers if isinstance(each, layers.Dropout)):
-            layer.seed_generator.state.assign(np.random.default_rng((self.seed, *place, i)).integers(2**30, size=2))
+            layer.seed_generator.state.assign(np.random.default_rng((seed, place, i)).integers(2**30, size=2))
 
     def train(self, images, epochs, batch_size=1, callbacks=(), initial_epoch=0, initial_step=0):
         """Trains for `epochs` epochs in all; the first is `initial_epoch`, from its step `initial_step` on.
@@ -334,12 +336,12 @@ class Pix2Pix:
         callbacks.on_train_end()
         return history
 
-    def translate(self, images, noise=0):
+    def translate(self, images, seed=0):
         """uint8 inputs (batch, h, w, 3) of any size -> outputs of that size: colorized photos, coloured sketches, ...
 
         Args:
             images: photos, whose colours do not count; sketches, dark on white; or one domain of the pairs.
-            noise: another number is another draw of the dropout.
+            seed: of the dropout.
         """
         results = []
         for i, image in enumerate(images):  # one by one: no picture is to depend on the others
@@ -348,7 +350,7 @@ class Pix2Pix:
                 x = to_lab(small)[..., :1]
             else:
                 x = (small if self.task == "pairs" else 255 * color.rgb2gray(small)[..., None]) / 127.5 - 1
-            self._fix_noise(noise, i)
+            self._fix_noise(seed, i)
             made = self.generator(x[None].astype("float32"), training=not self.deterministic)
             made = ops.convert_to_numpy(made)[0]
             if self.task != "colorize":
@@ -434,15 +436,15 @@ def ground_floor(*names):
 def main(argv=None):
     """The command line: trains, goes on with a run, or with --apply or --evaluate uses it."""
     dataset, metrics, photos, runs = ground_floor("dataset", "metrics", "photos", "runs")
-    least = 100  # steps in an epoch
+    least = 200  # steps in an epoch
     parser = runs.parser("pix2pix", __doc__, data="photos", size=128, batch_size=4, learning_rate=2e-4, steps=least)
     add = parser.add_argument
     add("--task", choices=list(CHANNELS), default="colorize", help="what is made of what (%(default)s)")
     add("--direction", choices=["AtoB", "BtoA"], default="AtoB", help="of pairs (%(default)s)")
-    add("--filters", type=runs.positive, default=64, metavar="N", help="width of the networks (%(default)s)")
+    add("--filters", type=runs.positive, default=32, metavar="N", help="width of the networks (%(default)s)")
     share = runs.number(float, 0, 0.9)
     add("--dropout", type=share, default=0.5, metavar="X", help="share of the values dropped as noise (%(default)s)")
-    add("--norm", choices=["batch", "instance"], default="batch", help="whose statistics normalise (%(default)s)")
+    add("--norm", choices=["instance", "batch"], default="instance", help="over each image or the batch (%(default)s)")
     add("--skips", action=argparse.BooleanOptionalAction, default=True, help="U-Net, not encoder-decoder (yes)")
     add("--patch", type=int, choices=list(PATCHES), default=70, help="pixels that a logit of D sees (%(default)s)")
     weight = runs.number(float, 0)
