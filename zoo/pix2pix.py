@@ -228,8 +228,8 @@ class Pix2Pix:
         seed: fixes the noise of every step; `keras.utils.set_random_seed` fixes the first weights.
     """
 
-    def __init__(self, task="colorize", size=256, direction="AtoB", filters=64, dropout=0.5, norm="instance", skips=True,
-                 patch=70, l1_weight=100, adversarial_weight=1, learning_rate=2e-4, total_steps=None,
+    def __init__(self, task="colorize", size=256, direction="AtoB", filters=64, dropout=0.5, norm="instance",
+                 skips=True, patch=70, l1_weight=100, adversarial_weight=1, learning_rate=2e-4, total_steps=None,
                  deterministic=False, seed=0):  # fmt: skip
         self.task, self.size, self.direction, self.deterministic = task, size, direction, deterministic
         self.adversarial_weight, self.seed, self.steps = adversarial_weight, seed, 0
@@ -276,7 +276,7 @@ class Pix2Pix:
         if self.task == "colorize":
             lab = to_lab((images + 1) / 2)
             return lab[..., :1], lab[..., 1:]
-        return np.stack([2 * sketch((image + 1) / 2)[..., None] - 1 for image in images]).astype("float32"), images
+        return np.stack([sketch((image + 1) / 2) for image in images])[..., None].astype("float32") * 2 - 1, images
 
     def train_step(self, images):
         """One update of G and D on float32 images as `pair` takes them, or on what it returns: losses, mean scores."""
