@@ -161,7 +161,7 @@ def test_pix2pix_step_equals_gradient_tape(dropout, patch):
     d_adam, g_adam = Adam(2e-4), Adam(2e-4)
     for step in range(2):
         both = np.random.default_rng(step).uniform(-1, 1, (2, 32, 32, 6)).astype("float32")
-        x, y = both[..., :3], both[..., 3:]
+        x, y = tf.constant(both[..., :3]), tf.constant(both[..., 3:])
         logs = gan.train_step(both)
         gan._fix_noise(7, step)  # the same masks
         for ours, theirs in zip(gan.generator.layers, g.layers, strict=True):

@@ -397,27 +397,27 @@ def evaluate(gan, images, metrics, train=None, n=500):
     colours in CIELAB, rewards grey: read it together with the colourfulness, and that beside the truth's.
     """
     inputs, targets = as_pictures(gan, images.take(n))
-    rows = {"grey" if gan.task == "colorize" else "input": inputs, "output": gan.translate(inputs)}
-    if gan.task == "colorize":
-        rows["truth"] = targets
-    else:
+    grey = gan.task == "colorize"
+    rows = {"grey" if grey else "input": inputs, "output": gan.translate(inputs)}
+    if not grey:
         mean = as_pictures(gan, train.take(n))[1].mean(0)
-        rows["mean target"] = np.broadcast_to(np.rint(mean).astype(np.uint8), targets.shape)
+        rows["mean target"] = [np.rint(mean).astype(np.uint8)] * len(targets)
     result = {}
     for name, pictures in rows.items():
-        scores = {}
-        for image, truth in zip(pictures, targets, strict=True):
-            score = {"L1": np.abs(image.astype(float) - truth).mean()}
-            if gan.task == "colorize":
-                distance = np.linalg.norm((color.rgb2lab(image) - color.rgb2lab(truth))[..., 1:], axis=-1)
-                score = {"ab error": distance.mean(), "colourful": metrics.colourfulness(image)}
-            if name != "truth":
-                score["PSNR dB"] = metrics.psnr(image, truth)
-                score["SSIM"] = metrics.ssim(metrics.luma(image), metrics.luma(truth))
-            for column, number in score.items():
-                scores.setdefault(column, []).append(number)
-        result[name] = {column: float(np.mean(numbers)) for column, numbers in scores.items()}
-    return result
+        pairs = list(zip(pictures, targets, strict=True))
+        lumas = [(metrics.luma(a), metrics.luma(b)) for a, b in pairs]
+        result[name] = {
+            "L1": np.mean([np.abs(a.astype(float) - b).mean() for a, b in pairs]),
+            "PSNR dB": np.mean([metrics.psnr(a, b) for a, b in pairs]),
+            "SSIM": np.mean([metrics.ssim(a, b) for a, b in lumas]),
+        }
+        if grey:
+            colours = [(to_lab(a)[..., 1:], to_lab(b)[..., 1:]) for a, b in pairs]
+            result[name]["ab error"] = np.mean([110 * np.linalg.norm(a - b, axis=-1).mean() for a, b in colours])
+            result[name]["colourful"] = np.mean([metrics.colourfulness(picture) for picture in pictures])
+    if grey:
+        result["truth"] = {"colourful": np.mean([metrics.colourfulness(picture) for picture in targets])}
+    return {name: {column: float(value) for column, value in row.items()} for name, row in result.items()}
 
 
 def ground_floor(*names):
