@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import DEBLUR_TINY, ROOT, SRGAN_TINY, TINY
+from conftest import DEBLUR_TINY, PIX2PIX_TINY, ROOT, SRGAN_TINY, TINY
 
 from zoo.__main__ import GROUND_FLOOR, models
 
@@ -73,9 +73,10 @@ ALONE = {  # what a student would try first with the file alone
         "gan = inpaint.Inpainter(g, d, iterations=2); masks = inpaint.make_masks('center', 2, 28); "
         "print([int(gan.complete(images, masks)[~masks].max())])"
     ),
+    "pix2pix": f"gan = pix2pix.Pix2Pix(size=32, filters=2); images = np.zeros((8, 32, 32, 3), 'uint8'); {TRAIN}",
     "srgan": f"gan = srgan.SRGAN(4, 1, 4, size=32, pretrain_steps=1); images = np.zeros((8, 32, 32, 3), 'u1'); {TRAIN}",
 }
-SMALL = {"dcgan": TINY, "deblur": DEBLUR_TINY, "srgan": SRGAN_TINY}
+SMALL = {"dcgan": TINY, "deblur": DEBLUR_TINY, "pix2pix": PIX2PIX_TINY, "srgan": SRGAN_TINY}
 
 
 @pytest.mark.parametrize("name", MODELS)

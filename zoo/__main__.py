@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ZOO = Path(__file__).parent
-GROUND_FLOOR = ("dataset", "metrics", "photos", "runs")
+GROUND_FLOOR = ("dataset", "downloads", "metrics", "photos", "runs")
 BEFORE = {"inpaint": "dcgan"}  # models that work on another's run, and the other, which goes with their copy
 
 
@@ -23,9 +23,12 @@ def models():
 
 
 def needs(name):
-    """The modules of the ground floor that a model asks for in its call of `ground_floor`."""
-    calls = [node for node in ast.walk(read(name)) if isinstance(node, ast.Call)]
-    return [arg.value for call in calls if getattr(call.func, "id", "") == "ground_floor" for arg in call.args]
+    """The modules of the ground floor that a model asks for in its call of `ground_floor`, and those they import."""
+    nodes = list(ast.walk(read(name)))
+    calls = [node for node in nodes if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "ground_floor"]
+    found = [arg.value for call in calls for arg in call.args]
+    found += [alias.name for node in nodes if isinstance(node, ast.ImportFrom) and node.level for alias in node.names]
+    return list(dict.fromkeys(found + [inner for module in found for inner in needs(module)]))
 
 
 def copy(name, folder):

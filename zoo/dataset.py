@@ -6,9 +6,14 @@
 Names:
     photos, faces, textures         inside the scikit-image package: no download
     mnist, fashion_mnist, cifar10   downloaded once by keras.datasets, with labels
+    facades, maps, horse2zebra, ... two domains, A and B: downloaded once into the folder data; all are in downloads.py
 Paths:
     a folder of images (searched recursively; folders `train` and `test` or `val` in it are the halves),
     a zip of images (read in place), .npy or .npz (uint8; `x_train`, `y_train`, `x_test`, `y_test` as Keras names them).
+
+With `domain="AB"` the images are pairs: pictures with A on the left and B on the right, or files of equal names in
+folders `A` and `B`. A pair comes out as one image of six channels, A's on B's, so that both are cropped and mirrored
+alike. With `domain="A"` it is A alone, of such pairs or of folders `trainA` and `testA`.
 
 Where a source has no halves of its own, every tenth image (of fewer than ten the last) is held out as `test`.
 Images of any mode come out as 8-bit RGB or grey: EXIF orientation honoured, alpha laid over white, 16 bits scaled.
@@ -28,6 +33,11 @@ import numpy as np
 import skimage
 from PIL import Image, ImageOps
 
+try:
+    from . import downloads
+except ImportError:  # copied out of the zoo, with that file beside this one
+    import downloads
+
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 # The images that every installed scikit-image carries; the rest of skimage.data would be downloaded.
 PHOTOS = {
@@ -37,7 +47,7 @@ PHOTOS = {
 }
 TEXTURES = {"train": ["brick.png", "grass.png"], "test": ["gravel.png"]}
 DOWNLOADS = ("mnist", "fashion_mnist", "cifar10")
-NAMES = ("photos", "faces", "textures", *DOWNLOADS)
+NAMES = ("photos", "faces", "textures", *DOWNLOADS, *downloads.ARCHIVES)
 RANDOM_CROPS = ("photos", "textures")  # few large pictures: many different crops
 CACHE_BYTES = 256 * 2**20
 AHEAD = 4  # batches decoded before they are asked for
@@ -56,6 +66,7 @@ class Images(keras.utils.PyDataset):
         epoch: int, set by the training loop; `images[i]` is batch i of this epoch.
         steps: batches in an epoch; more than one pass is more passes.
         flip, jitter: see `load`; may be set until the first batch is read.
+        map: a function that every batch goes through, in the loader's threads; may be set as late.
         shape: (size, size, channels) of one image.
         labels: int array, one per image of this half, or None.
     """
@@ -76,7 +87,7 @@ class Images(keras.utils.PyDataset):
             )
         self.batch_size, self.crop, self.flip, self.jitter, self.seed = batch_size, crop, flip, jitter, seed
         self.steps = steps or max(1, len(items) // batch_size)
-        self.epoch = 0
+        self.epoch, self.map = 0, None
         self._cache, self._room, self._bad, self._lock = {}, CACHE_BYTES, set(), threading.Lock()
         self._pool = concurrent.futures.ThreadPoolExecutor(max_workers=2, thread_name_prefix="loader")
         self._ahead, self._failure = {}, None
@@ -91,7 +102,7 @@ class Images(keras.utils.PyDataset):
         return len(self.items)
 
     def __getitem__(self, step):
-        """Batch `step` of the current epoch: float32 (batch_size, size, size, channels) in [-1, 1]."""
+        """Batch `step` of the current epoch: float32 (batch_size, size, size, channels) in [-1, 1], or `map` of it."""
         if not 0 <= step < self.steps:
             raise IndexError(f"step {step} of {self.steps}")
         wanted = [(self.epoch, s) for s in range(step, min(step + AHEAD, self.steps))]
@@ -107,29 +118,34 @@ class Images(keras.utils.PyDataset):
     def take(self, n):
         """The first n images, centre-cropped and not flipped: uint8 (n, size, size, channels)."""
         n = min(n, self.count)
-        return np.stack([self._cut(self._image(i), (0.5, 0.5, 1.0)) for i in range(n)])
+        return np.stack([self._cut(self._image(i), (0.5, 0.5, 1.0, 1.0)) for i in range(n)])
 
     def whole(self):
         """Yields every image at its own size: uint8 (height, width, channels)."""
         for i in range(self.count):
             with self.items.open(i) as image:
-                image = to_8bit(image, self.shape[2])
-            yield np.asarray(image).reshape(image.height, image.width, self.shape[2])
+                yield _stack(self._parts(image))
 
     def _batch(self, epoch, step):
-        draws = np.random.default_rng((self.seed, epoch, step)).random((self.batch_size, 3))
+        numbers = 4 if self.crop == "zoom" else 3
+        draws = np.random.default_rng((self.seed, epoch, step)).random((self.batch_size, numbers))
         batch = np.empty((self.batch_size, *self.shape), np.float32)
         for k, draw in enumerate(draws):
             # The epoch is a walk through one shuffled pass over the images after another.
             turn, place = divmod(step * self.batch_size + k, self.count)
             batch[k] = self._cut(self._image(_shuffled(self.count, self.seed, epoch, turn)[place]), draw)
-        return batch / 127.5 - 1
+        batch = batch / 127.5 - 1
+        return self.map(batch) if self.map else batch
 
     def _cut(self, image, draw):
-        """Crops (where the whole picture is at hand) and mirrors, as three uniform numbers say."""
+        """Crops (where the whole picture is at hand) and mirrors, as three or four uniform numbers say."""
         size = self.shape[0]
-        top, left = (int(d * (side - size + 1)) for d, side in zip(draw[:2], image.shape[:2], strict=True))
-        image = image[top : top + size, left : left + size]
+        side = round(size + draw[3] * (min(image.shape[:2]) - size)) if self.crop == "zoom" else size
+        top, left = (int(d * (length - side + 1)) for d, length in zip(draw[:2], image.shape[:2], strict=True))
+        image = image[top : top + side, left : left + side]
+        if side != size:
+            planes = [Image.fromarray(image[..., c]) for c in range(image.shape[2])]
+            image = np.stack([plane.resize((size, size), Image.Resampling.BICUBIC) for plane in planes], axis=-1)
         return image[:, ::-1] if self.flip and draw[2] < 0.5 else image
 
     def _image(self, index):
@@ -154,19 +170,30 @@ class Images(keras.utils.PyDataset):
         raise DataError(self._failure)
 
     def _prepare(self, image):
-        size, channels = round(self.shape[0] * self.jitter), self.shape[2]
-        if self.crop == "center":
+        size = round(self.shape[0] * self.jitter)
+        if self.crop == "center" and not self.items.domain:
             image.draft(None, (2 * size, 2 * size))  # lets a JPEG decode at a fraction of its size
-        image = to_8bit(image, channels)
-        if min(image.size) < MIN_SIDE:
-            raise ValueError(f"it has only {image.width}x{image.height} pixels")
+        parts = self._parts(image)
+        width, height = parts[0].size
+        if min(width, height) < MIN_SIDE:
+            raise ValueError(f"it has only {width}x{height} pixels")
         if self.crop == "center":
-            if image.size != (size, size):
-                image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
-        elif min(image.size) < size:
-            enlarge = size / min(image.size)
-            image = image.resize([max(size, round(s * enlarge)) for s in image.size], Image.Resampling.BICUBIC)
-        return np.asarray(image).reshape(image.height, image.width, channels)
+            parts = [ImageOps.fit(part, (size, size), Image.Resampling.BICUBIC) for part in parts]
+        elif min(width, height) < size:
+            larger = [max(size, round(s * size / min(width, height))) for s in (width, height)]
+            parts = [part.resize(larger, Image.Resampling.BICUBIC) for part in parts]
+        return _stack(parts)
+
+    def _parts(self, image):
+        """A file's picture as one 8-bit image, or cut into those of the domains that are asked for."""
+        if not self.items.domain:
+            return [to_8bit(image, self.shape[2])]
+        image = to_8bit(image, 3)
+        width, height = image.width // 2, image.height
+        if image.width % 2:
+            raise ValueError(f"its width of {image.width} pixels is odd: two halves side by side are equally wide")
+        halves = {"A": image.crop((0, 0, width, height)), "B": image.crop((width, 0, 2 * width, height))}
+        return [halves[domain] for domain in self.items.domain]
 
     def _skip(self, index, error):
         with self._lock:
@@ -179,6 +206,11 @@ class Images(keras.utils.PyDataset):
                 self._failure = f"{message}; {bad}"
                 raise DataError(self._failure)
         warnings.warn(f"{message}; it is skipped", stacklevel=2)
+
+
+def _stack(images):
+    """PIL images of one size as uint8 (height, width, their channels in turn)."""
+    return np.concatenate([np.asarray(i).reshape(i.height, i.width, -1) for i in images], axis=2)
 
 
 @functools.lru_cache(maxsize=8)
@@ -200,18 +232,23 @@ def to_8bit(image, channels):
 
 
 class _Files:
-    """Image files, or with `archive` the image files inside a zip."""
+    """Image files, or with `archive` the image files inside a zip; a name may be the two of a pair.
+
+    `domain` is what is wanted of pictures with A on the left and B on the right: "A", "B" or "AB".
+    """
 
     labels = None
 
-    def __init__(self, name, names, archive=None):
-        self.name, self.names, self.archive = name, names, archive
+    def __init__(self, name, names, archive=None, domain=None):
+        self.name, self.names, self.archive, self.domain = name, names, archive, domain
 
     def __len__(self):
         return len(self.names)
 
     def open(self, index):
         name = self.names[index]
+        if isinstance(name, tuple):
+            return _side_by_side(*name)
         if self.archive is None:
             return Image.open(name)
         if self.archive.getinfo(name).file_size > MAX_FILE_BYTES:
@@ -219,14 +256,30 @@ class _Files:
         return Image.open(io.BytesIO(self.archive.read(name)))
 
     def describe(self, index):
-        return self.names[index] if self.archive is None else f"{self.names[index]} in {self.name}"
+        name = self.names[index]
+        name = " with ".join(name) if isinstance(name, tuple) else name
+        return name if self.archive is None else f"{name} in {self.name}"
 
     def subset(self, indices):
-        return _Files(self.name, [self.names[i] for i in indices], self.archive)
+        return _Files(self.name, [self.names[i] for i in indices], self.archive, self.domain)
+
+
+def _side_by_side(a, b):
+    """Two image files as one picture, the first on the left."""
+    with Image.open(a) as left, Image.open(b) as right:
+        left, right = to_8bit(left, 3), to_8bit(right, 3)
+    if left.size != right.size:
+        raise ValueError(f"they are {left.width}x{left.height} and {right.width}x{right.height}, not equally large")
+    both = Image.new("RGB", (2 * left.width, left.height))
+    both.paste(left, (0, 0))
+    both.paste(right, (left.width, 0))
+    return both
 
 
 class _Arrays:
     """Images in memory: uint8 (count, height, width) or (count, height, width, 1 or 3)."""
+
+    domain = None
 
     def __init__(self, name, images, labels=None):
         images = images[..., 0] if images.ndim == 4 and images.shape[3] == 1 else images
@@ -260,6 +313,7 @@ def load(
     jitter=1,
     steps=None,
     seed=0,
+    domain=None,
 ):
     """The images of `source` (see the top of this file) as `Images`.
 
@@ -269,18 +323,22 @@ def load(
         batch_size: None is 128, or 32 where there are fewer than 1000 images: more steps in the same time.
         split: "train", "test" or "all".
         crop: "center" shrinks or enlarges the short side to `size` and keeps the middle; "random" cuts a square of
-            `size` at a random place, at the picture's own scale; None is "random" for photos and textures only.
+            `size` at a random place, at the picture's own scale; "zoom" a square of any size from there to the whole
+            short side, shrunk to `size`; None is "random" for photos and textures only.
         flip: mirrors every other image, at random.
         jitter: with "center", the middle is taken this much larger, and a random square of `size` cut out of it.
         steps: batches in an epoch; None is one pass over the images.
+        domain: "A" or "B", one of two domains, or "AB", pairs of both in six channels.
 
     Raises:
         DataError: the source is not there or holds no usable images.
     """
-    items = _find(str(source), split)
+    items = _find(str(source), split, domain)
     if not len(items):
         raise DataError(f"{source} has no {split} images: with two or more, one is held out as test")
-    if channels is None:
+    if items.domain:
+        channels = 3 * len(items.domain)
+    elif channels is None:
         channels = _first_channels(items)
     crop = crop or ("random" if source in RANDOM_CROPS else "center")
     return Images(items, size, channels, batch_size, crop, flip, jitter, steps, seed)
@@ -294,9 +352,17 @@ def _first_channels(items):
         return 3
 
 
-def _find(source, split):
+def _find(source, split, domain):
     """The items of one half of a source."""
     path = Path(source)
+    if source in downloads.ARCHIVES:
+        if not domain:
+            raise DataError(f"{source} has two domains, A and B: it is for models that make one from the other")
+        path = downloads.fetch(source)
+    elif domain and source in NAMES:
+        raise DataError(
+            f"{source} has no domains A and B, as {', '.join(downloads.ARCHIVES)} or a folder of yours have"
+        )
     if source in ("photos", "textures"):
         halves = PHOTOS if source == "photos" else TEXTURES
         folder = os.path.join(os.path.dirname(skimage.__file__), "data")
@@ -309,22 +375,44 @@ def _find(source, split):
     if source in DOWNLOADS:
         return _choose(source, _download(source), split)
     if path.is_dir():
-        return _folder(path, split)
+        return _folder(path, split, domain)
     if not path.exists():
         raise DataError(f"there is no data set or path {source!r}: the names are {', '.join(NAMES)}")
-    if path.suffix.lower() == ".zip":
-        return _tenth(_zip(path), split)
-    if path.suffix.lower() in (".npy", ".npz"):
-        return _numpy(path, split)
-    raise DataError(f"{source} is neither a folder, nor a .zip, .npy or .npz")
+    if path.suffix.lower() not in (".zip", ".npy", ".npz"):
+        raise DataError(f"{source} is neither a folder, nor a .zip, .npy or .npz")
+    items = _tenth(_zip(path), split) if path.suffix.lower() == ".zip" else _numpy(path, split)
+    items.domain = domain
+    return items
 
 
-def _folder(path, split):
-    halves = {"train": path / "train"}
-    halves["test"] = next((path / half for half in ("test", "val") if (path / half).is_dir()), None)
-    if split != "all" and halves["train"].is_dir() and halves["test"]:
-        return _Files(str(halves[split]), _image_files(halves[split]))
-    return _tenth(_Files(str(path), _image_files(path)), split)
+def _folder(path, split, domain):
+    tail = ""
+    if domain and (path / "trainA").is_dir():
+        if domain == "AB":
+            raise DataError(f"{path} holds images of A and B that are no pairs")
+        tail, domain = domain, None
+    train = path / f"train{tail}"
+    test = next((path / f"{half}{tail}" for half in ("test", "val") if (path / f"{half}{tail}").is_dir()), None)
+    if train.is_dir() and test and split != "all":
+        return _domain(train if split == "train" else test, domain)
+    if train.is_dir() and (tail or domain):  # each half has its own A and B
+        halves = [_domain(folder, domain) for folder in (train, test) if folder]
+        return _tenth(_Files(str(path), sum((half.names for half in halves), []), domain=halves[0].domain), split)
+    return _tenth(_domain(path, domain), split)
+
+
+def _domain(folder, domain):
+    """The images of a folder, or of its domain(s): in folders A and B, or halves of each picture."""
+    if not domain or not ((folder / "A").is_dir() and (folder / "B").is_dir()):
+        return _Files(str(folder), _image_files(folder), domain=domain)
+    if domain != "AB":
+        return _Files(str(folder / domain), _image_files(folder / domain))
+    a, b = ({os.path.relpath(file, folder / side): file for file in _image_files(folder / side)} for side in "AB")
+    alone = sorted(a.keys() ^ b.keys())
+    if alone:
+        side, other = "AB" if alone[0] in a else "BA"
+        raise DataError(f"{folder / side / alone[0]} has no partner of that name in {folder / other}: add or remove it")
+    return _Files(str(folder), [(a[name], b[name]) for name in sorted(a)], domain=domain)
 
 
 def _image_files(folder):

@@ -45,7 +45,7 @@ def targets(photos, output, suffix):
     return [(photo, (Path(output) if output else photo.parent) / f"{photo.stem}_{suffix}.png") for photo in photos]
 
 
-def apply(source, target, restore, scale=1, tile=256, halo=16, multiple=1, batch_size=1):
+def apply(source, target, restore, scale=1, tile=256, halo=16, multiple=1, batch_size=1, colour=False):
     """Sends the photo file `source` through `restore`, tile by tile, and writes the file `target`.
 
     The photo is turned upright. Grey stays grey, alpha is enlarged by Pillow, the ICC profile is kept where it fits.
@@ -61,6 +61,7 @@ def apply(source, target, restore, scale=1, tile=256, halo=16, multiple=1, batch
         halo: pixels of the source that a tile sees on every side of it; the photo is mirrored at its edges.
         multiple: h and w, and where a tile begins, are multiples of it: the total stride of the network.
         batch_size: the largest n; a batch lies within one row of tiles.
+        colour: a grey photo comes back in colour.
 
     Raises:
         PhotoError: `source` is missing or damaged, or `target` can't hold the result.
@@ -74,6 +75,8 @@ def apply(source, target, restore, scale=1, tile=256, halo=16, multiple=1, batch
     format, longest, options = FORMATS[target.suffix.lower()]
 
     colours, alpha, icc = read(source)
+    if colour and colours.shape[2] == 1:
+        colours, icc = np.repeat(colours, 3, axis=2), None
     size = colours.shape[1] * scale, colours.shape[0] * scale
     if max(size) > longest or (format != "PNG" and math.prod(size) > MAX_WHOLE):
         raise PhotoError(f"{size[0]}x{size[1]} pixels are too many for {target.name}: write a .png, which has no limit")

@@ -112,19 +112,19 @@ def parser(name, doc, data, size, batch_size, learning_rate, steps):
     return result
 
 
-def parse(parser, argv, actions):
+def parse(parser, argv, actions, free=()):
     """The options; those not given come from the run folder, if there is one. Sets seed, precision and devices.
 
     A given option that contradicts the run folder is an error. `actions` are the names of the options that use
     a trained run instead of training one; then `--seed` is free, and `--weights`, or the generator that comes with the
-    zoo, can stand in for the run.
+    zoo, can stand in for the run. Those in `free` always are free.
     """
     options = parser.parse_args(argv)
     unset = object()
     given = vars(parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(options), unset))))
     given = {name for name, value in given.items() if value is not unset}
     acting = [f"--{name}" for name in actions if getattr(options, name)]
-    free = FREE | {*actions, "output", *(["seed"] if acting else [])}
+    free = FREE | {*actions, *free, "output", *(["seed"] if acting else [])}
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     saved = {} if options.fresh or options.weights else saved_options(Path(options.run))
     if options.weights and not acting:
