@@ -371,42 +371,39 @@ class CycleGAN:
 
 
 def load_domains(dataset, options, source, split, batch_size=1):
-    """The images of A and of B (two dataset.Images), and whether the first of both are a pair, the second, and so on.
+    """The images of A and of B (two dataset.Images), and whether they are pairs: the first of both, the second, ...
 
     From the "train" half of pairs each domain gets other ones: no image is there together with its partner.
     """
 
-    def load(name, seed, domain=None):
+    def load(source, seed, domain=None):
         zoom = options.data == "sketches"  # few large photos: squares of any size
         crop, jitter = ("zoom", 1) if zoom else ("center", 286 / 256 if split == "train" else 1)
-        return dataset.load(name, options.size, 3, batch_size, split, crop, True, jitter, seed=seed, domain=domain)
+        return dataset.load(source, options.size, 3, batch_size, split, crop, True, jitter, seed=seed, domain=domain)
 
-    seeds = options.seed, options.seed + (split == "train")  # where they are equal, so are the squares cut out
+    seed, other = options.seed, options.seed + (split == "train")  # equal seeds cut equal squares out
     if options.data == "sketches":
-        a, b = (load("photos" if source == "sketches" else source, seed) for seed in seeds)
-        a.items, b.items = (
-            x.items.subset(i) if split == "train" else x.items for x, i in ((a, PHOTOS_A), (b, PHOTOS_B))
-        )
+        source, halves = "photos" if source == "sketches" else source, (PHOTOS_A, PHOTOS_B)
+        a, b = load(source, seed), load(source, other)
         b.map = sketches
-        return a, b, True
-    if options.data_b and source == options.data:
-        return load(source, seeds[0]), load(options.data_b, seeds[1]), False
-    a, b = load(source, seeds[0], "A"), load(source, seeds[1], "B")
-    try:
-        half = load(source, 0, "AB").count // 2
-    except dataset.DataError:
-        return a, b, False
+    elif options.data_b and source == options.data:
+        return load(source, seed), load(options.data_b, other), False
+    else:
+        a, b = load(source, seed, "A"), load(source, other, "B")
+        try:
+            half = load(source, seed, "AB").count // 2
+        except dataset.DataError:
+            return a, b, False
+        halves = range(half), range(half, 2 * half)
     if split == "train":
-        if not half:
-            raise dataset.DataError(
-                f"{source} has one pair to train on: two or more are needed, A is taken of the first"
-            )
-        a.items, b.items = a.items.subset(range(half)), b.items.subset(range(half, b.count))
+        a.items, b.items = a.items.subset(halves[0]), b.items.subset(halves[1])
+        if not a.count:
+            raise dataset.DataError(f"{source} has a single pair to train on: A and B are taken of different ones")
     return a, b, True
 
 
 def take(dataset, options, source, split, n):
-    """The first n images of A and of B of one half of a source, both uint8, and whether they are pairs."""
+    """n images of A and of B of one half of a source, or as many as there are, uint8, and whether they are pairs."""
     zoom = options.data == "sketches"
     a, b, paired = load_domains(dataset, options, source, split, n if zoom else 1)
     return (to_uint8(a[0]), to_uint8(b[0]), paired) if zoom else (a.take(n), b.take(n), paired)
@@ -419,33 +416,27 @@ def mean_image(images, n=200):
 
 
 def evaluate(gan, a, b, metrics, means=None):
-    """Means over uint8 images of A and of B, at the training size: {row: {column: number}}.
+    """Means over uint8 images of A and of B: {direction and row: {column: number}}; L1 is in grey levels.
 
-    Of each direction, the first row is the translation: its L1 distance to the input, which is small where G does next
-    to nothing, and that of the way there and back. With `means`, the mean images of A and B, the images are taken for
-    pairs, and it is compared with the truth, beside the input as it is and the mean image of the domain: L1 in grey
-    levels, PSNR in dB on RGB, SSIM on Y.
+    The row "made" has how far G moves an image (L1; near 0 where it has learnt to do nothing), and the cycle error (L1
+    of there and back). With `means`, the mean images of A and of B, the images are taken for pairs: then there are the
+    distances to the truth too, beside those of the input as it is and of the mean image. PSNR is on RGB, SSIM on Y.
     """
+
+    def l1(x, y):
+        return float(np.abs(x.astype(float) - y).mean())
+
     result = {}
-    for direction, back, x, truth, mean in (("AtoB", "BtoA", a, b, -1), ("BtoA", "AtoB", b, a, 0)):
+    for direction, back, x, truth, mean in (("AtoB", "BtoA", a, b, 1), ("BtoA", "AtoB", b, a, 0)):
         made = gan.translate(x, direction)
-        cycled = gan.translate(made, back)
-        rows = {"made": made}
+        rows = {"made": {"moved": l1(made, x), "cycle": l1(gan.translate(made, back), x)}}
         if means is not None:
-            rows |= {"input": x, "mean": np.broadcast_to(means[mean], x.shape)}
-        for name, pictures in rows.items():
-            scores = {}
-            if means is not None:
-                scores["L1"] = [np.abs(p.astype(float) - t).mean() for p, t in zip(pictures, truth, strict=True)]
-                scores["PSNR dB"] = [metrics.psnr(p, t) for p, t in zip(pictures, truth, strict=True)]
-                pairs = zip(metrics.luma(pictures), metrics.luma(truth), strict=True)
-                scores["SSIM"] = [metrics.ssim(p, t) for p, t in pairs]
-            result[f"{direction} {name}"] = {column: float(np.mean(numbers)) for column, numbers in scores.items()}
-        distances = {
-            "cycle L1": np.abs(cycled.astype(float) - x).mean(),
-            "moved L1": np.abs(made.astype(float) - x).mean(),
-        }
-        result[f"{direction} made"] |= {name: float(distance) for name, distance in distances.items()}
+            for name, images in {"made": made, "input": x, "mean": np.broadcast_to(means[mean], x.shape)}.items():
+                pairs = list(zip(images, truth, strict=True))
+                row = rows.setdefault(name, {}) | {"L1": l1(images, truth)}
+                row["PSNR dB"] = float(np.mean([metrics.psnr(*pair) for pair in pairs]))
+                rows[name] = row | {"SSIM": float(np.mean([metrics.ssim(*map(metrics.luma, p)) for p in pairs]))}
+        result |= {f"{direction} {name}": row for name, row in rows.items()}
     return result
 
 
