@@ -14,6 +14,7 @@ TINY = ["--filters", "4", "--latent-dim", "8", "--size", "28", "--batch-size", "
 SRGAN_TINY = ["--size", "32", "--blocks", "1", "--filters", "4", "--batch-size", "2", "--steps-per-epoch", "3"]
 SRGAN_TINY += ["--vgg", "random", "--vgg-layer", "block2_conv2"]
 DEBLUR_TINY = ["--size", "32", "--filters", "2", "--batch-size", "4", "--steps-per-epoch", "3"]
+PIX2PIX_TINY = ["--size", "32", "--filters", "2", "--batch-size", "2", "--steps-per-epoch", "3"]
 CYCLEGAN_TINY = ["--size", "32", "--filters", "2", "--blocks", "1", "--pool", "2", "--steps-per-epoch", "3"]
 DUALGAN_TINY = ["--size", "32", "--filters", "2", "--depth", "3", "--steps-per-epoch", "3"]
 

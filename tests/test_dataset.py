@@ -214,3 +214,88 @@ def test_a_zip_bomb_is_not_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(dataset, "MAX_FILE_BYTES", 10**5)
     with pytest.raises(DataError, match="unpacks to more"):
         load(tmp_path / "a.zip", 24, batch_size=1, split="all")[0]
+
+
+def pair(i, size=40):
+    """A picture of blocks, and its negative."""
+    blocks = np.random.default_rng(i).integers(0, 256, (size // 8, size // 8, 3), np.uint8)
+    a = np.kron(blocks, np.ones((8, 8, 1), np.uint8))
+    return a, 255 - a
+
+
+@pytest.fixture
+def paired(tmp_path):
+    """The same 20 pairs in folders: `sides`, side by side, in two halves, and `folders`, A and B."""
+    for i in range(20):
+        a, b = pair(i)
+        half = "train" if i < 15 else "test"
+        for path, image in ((f"sides/{half}", np.hstack([a, b])), ("folders/A", a), ("folders/B/", b)):
+            (tmp_path / path).mkdir(parents=True, exist_ok=True)
+            iio.imwrite(tmp_path / path / f"{i:02d}.png", image)
+    return tmp_path
+
+
+@pytest.mark.parametrize("crop, jitter", [("random", 1), ("center", 286 / 256), ("zoom", 1)])
+@pytest.mark.parametrize("source", ["sides", "folders"])
+def test_both_of_a_pair_are_cut_and_mirrored_alike(source, crop, jitter, paired):
+    images = load(paired / source, 24, batch_size=8, crop=crop, jitter=jitter, flip=True, domain="AB")
+    assert images.shape == (24, 24, 6)
+    batch = images[0]
+    assert np.abs(batch[..., :3] + batch[..., 3:]).max() <= 2.1 / 127.5
+    assert len({picture.tobytes() for picture in batch}) == 8
+
+
+def test_pairs_in_every_layout_are_the_same(paired):
+    shutil.make_archive(paired / "zipped", "zip", paired / "sides")
+    np.save(paired / "array.npy", np.stack([np.hstack(pair(i)) for i in range(20)]))
+    for i in range(20):
+        half = paired / "both" / ("train" if i < 15 else "val")
+        for side in "AB":
+            (half / side).mkdir(parents=True, exist_ok=True)
+            shutil.copy(paired / f"folders/{side}/{i:02d}.png", half / side)
+    everything = None
+    for source in ("sides", "folders", "both", "zipped.zip", "array.npy"):
+        images = load(paired / source, 40, split="all", batch_size=1, domain="AB")
+        found = {picture.tobytes() for picture in images.take(20)}
+        assert len(found) == 20 and found == (everything or found)
+        everything = found
+        for domain, channels in (("A", slice(0, 3)), ("B", slice(3, 6))):
+            alone = load(paired / source, 40, split="all", batch_size=1, domain=domain).take(20)
+            np.testing.assert_array_equal(np.sort(images.take(20)[..., channels], 0), np.sort(alone, 0))
+    for source in ("sides", "both"):
+        counts = [load(paired / source, 40, split=split, domain="AB").count for split in ("train", "test")]
+        assert counts == [15, 5]
+
+
+def test_domains_without_pairs(paired):
+    for name, source in (("trainA", "A"), ("trainB", "B"), ("testB", "B")):
+        shutil.copytree(paired / "folders" / source, paired / "two" / name)
+    (paired / "two/trainA/00.png").unlink()
+    counts = {(d, s): load(paired / "two", 24, split=s, domain=d).count for d in "AB" for s in ("train", "test", "all")}
+    assert counts["B", "train"] == counts["B", "test"] == 20 and counts["B", "all"] == 40
+    assert (counts["A", "train"], counts["A", "test"], counts["A", "all"]) == (18, 1, 19)  # no testA: every tenth
+    with pytest.raises(DataError, match="no pairs"):
+        load(paired / "two", 24, domain="AB")
+
+
+def test_whole_pairs(paired):
+    whole = list(load(paired / "sides", 24, split="test", domain="AB", batch_size=1).whole())
+    assert len(whole) == 5 and whole[0].shape == (40, 40, 6)
+    np.testing.assert_array_equal(whole[0], np.dstack(pair(15)))
+
+
+def test_zoom_goes_from_the_size_to_the_whole_picture(tmp_path):
+    ramp = np.broadcast_to(np.arange(0, 240, 2, dtype=np.uint8)[None, :, None], (120, 120, 3))
+    iio.imwrite(tmp_path / "ramp.png", ramp)
+    images = load(tmp_path, 24, batch_size=50, split="all", crop="zoom")
+    spans = (images[0][:, 0, -1, 0] - images[0][:, 0, 0, 0]) * 127.5
+    assert 45 < spans.min() < 90 and 180 < spans.max() < 240
+    whole = images.take(1)[0]
+    assert whole[0, 0, 0] < 10 and whole[0, -1, 0] > 228
+
+
+def test_map_is_applied_to_batches(folder):
+    plain, mapped = load(folder, 24, batch_size=4), load(folder, 24, batch_size=4)
+    mapped.map = lambda batch: (batch[..., :1], batch[..., 1:])
+    a, b = mapped[2]
+    np.testing.assert_array_equal(np.concatenate([a, b], -1), plain[2])

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import DEBLUR_TINY, ROOT, SRGAN_TINY, TINY
+from conftest import DEBLUR_TINY, PIX2PIX_TINY, ROOT, SRGAN_TINY, TINY
 
 from zoo.__main__ import GROUND_FLOOR, models
 
@@ -58,9 +58,10 @@ def test_copy_refuses(tmp_path):
 ALONE = {  # what a student would try first with the file alone
     "dcgan": "gan = dcgan.DCGAN((28, 28, 1), 8, 4); images = np.zeros((8, 28, 28, 1), 'uint8'); ",
     "deblur": "gan = deblur.Deblurrer(2, size=32); images = np.zeros((8, 32, 32, 3), 'uint8'); ",
+    "pix2pix": "gan = pix2pix.Pix2Pix(size=32, filters=2); images = np.zeros((8, 32, 32, 3), 'uint8'); ",
     "srgan": "gan = srgan.SRGAN(4, 1, 4, size=32, pretrain_steps=1); images = np.zeros((8, 32, 32, 3), 'uint8'); ",
 }
-SMALL = {"dcgan": TINY, "deblur": DEBLUR_TINY, "srgan": SRGAN_TINY}
+SMALL = {"dcgan": TINY, "deblur": DEBLUR_TINY, "pix2pix": PIX2PIX_TINY, "srgan": SRGAN_TINY}
 
 
 @pytest.mark.parametrize("name", MODELS)

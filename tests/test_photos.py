@@ -201,6 +201,20 @@ def test_icc_profile_of_grey(tmp_path, suffix, kept):
         assert result.info.get("icc_profile") == (profile if kept else None)
 
 
+@pytest.mark.parametrize("alpha", [False, True])
+def test_grey_can_come_back_in_colour(through, alpha):
+    def redden(images):
+        images = images.copy()
+        images[..., 0] = 255
+        return images
+
+    grey = Image.fromarray(noise(20, 30, 1)).convert("LA" if alpha else "L")
+    mode, pixels = through(grey, redden, colour=True, tile=10**9, halo=0)
+    assert mode == ("RGBA" if alpha else "RGB")
+    assert (pixels[..., 0] == 255).all()
+    np.testing.assert_array_equal(pixels[..., 1], noise(20, 30, 1))
+
+
 @pytest.mark.parametrize("scale", [2, 4])
 @pytest.mark.parametrize("channels", [2, 4])
 def test_alpha_is_enlarged_without_seams(through, scale, channels):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from zoo import dcgan, deblur, srgan
+from zoo import dcgan, deblur, pix2pix, srgan
 
 tf = pytest.importorskip("tensorflow")
 if keras.backend.backend() != "tensorflow":
@@ -146,5 +146,46 @@ def test_deblur_step_equals_gradient_tape(loss):
             g_loss = pixel + 0.1 * cross_entropy(d(restored, training=True), 1)
         g_adam.apply(g.trainable_variables, tape.gradient(g_loss, g.trainable_variables))
         for name, value in {"d_loss": d_loss, "g_loss": g_loss, "pixel_loss": pixel}.items():
+            assert logs[name] == pytest.approx(float(value), rel=1e-5), name
+        assert_equal_weights((gan.generator, g), (gan.discriminator, d))
+
+
+@pytest.mark.parametrize("dropout, patch", [(0, 70), (0.5, 70), (0, 1)])
+def test_pix2pix_step_equals_gradient_tape(dropout, patch):
+    keras.utils.set_random_seed(3)
+    gan = pix2pix.Pix2Pix("pairs", 32, filters=4, dropout=dropout, patch=patch, seed=7)
+    g = pix2pix.build_generator(32, 3, 3, 4, dropout)
+    d = pix2pix.build_discriminator(32, 3, 3, patch, 4)
+    g.set_weights(gan.generator.get_weights())
+    d.set_weights(gan.discriminator.get_weights())
+    d_adam, g_adam = Adam(2e-4), Adam(2e-4)
+    for step in range(2):
+        both = np.random.default_rng(step).uniform(-1, 1, (2, 32, 32, 6)).astype("float32")
+        x, y = both[..., :3], both[..., 3:]
+        logs = gan.train_step(both)
+        gan._fix_noise(7, step)  # the same masks
+        for ours, theirs in zip(gan.generator.layers, g.layers, strict=True):
+            if isinstance(ours, keras.layers.Dropout):
+                theirs.seed_generator.state.assign(ours.seed_generator.state)
+        with tf.GradientTape() as tape:
+            made = g(x, training=True)
+            l1, adversarial = tf.reduce_mean(tf.abs(made - y)), cross_entropy(d([x, made], training=True), 1)
+            g_loss = adversarial + 100 * l1
+        gradients = tape.gradient(g_loss, g.trainable_variables)
+        with tf.GradientTape() as tape:
+            real, fake = d([x, y], training=True), d([x, made], training=True)
+            d_loss = (cross_entropy(real, 1) + cross_entropy(fake, 0)) / 2
+        d_adam.apply(d.trainable_variables, tape.gradient(d_loss, d.trainable_variables))
+        g_adam.apply(g.trainable_variables, gradients)
+        expected = {
+            "g_loss": g_loss,
+            "l1_loss": l1,
+            "adversarial_loss": adversarial,
+            "d_loss": d_loss,
+            "d_real": tf.reduce_mean(tf.sigmoid(real)),
+            "d_fake": tf.reduce_mean(tf.sigmoid(fake)),
+        }
+        assert set(logs) == set(expected)
+        for name, value in expected.items():
             assert logs[name] == pytest.approx(float(value), rel=1e-5), name
         assert_equal_weights((gan.generator, g), (gan.discriminator, d))

@@ -12,15 +12,17 @@ Isola, Zhu, Zhou, Efros: Image-to-Image Translation with Conditional Adversarial
     python -m zoo.pix2pix --apply photo.jpg                             a picture of any size through the trained run
     python -m zoo.pix2pix --evaluate [SOURCE]                           errors, beside those of doing nothing
 
-The colorizer is given the lightness L of CIELAB and makes its colours a and b. To a photo they are given at `--size`,
-enlarged, and joined with the photo's own L, so that no detail is lost. The other tasks' output is enlarged as it is.
-In either case the whole picture is shrunk to a square, as in training, and not cut into tiles: each pixel of a U-Net's
-output depends on the whole input, and the normalisation on the statistics of the whole picture.
+The colorizer is given the lightness L of CIELAB and makes the colours a and b. A picture of another size is shrunk to
+the square of `--size` pixels that the network knows, whole and not in tiles: each pixel of a U-Net's output depends on
+the whole input. Its colours are then enlarged and joined with the photo's own L, so that no detail is lost; the output
+of the other tasks is enlarged as it is.
 
 Differences from the paper:
+- The normalisation is over each image. So is the paper's, whose batches are of 1, in training and at test; with larger
+  batches their common statistics in training would be others than the single image's at test (`--norm batch`).
 - The learning rate falls to zero, along a cosine, over the second half of the training; the paper's is constant.
-- In each step G is updated before D, not after it, so that the images that G has just made serve both updates.
-- Trained with few images, the defaults are for laptops: `--filters 64 --size 256 --batch-size 1` are the paper's.
+- In each step G is updated before D, not after it, so that what G has made serves both updates.
+- The defaults are for laptops; the paper's are `--size 256 --filters 64 --batch-size 1`.
 - Convolutions before a normalisation have no bias: the normalisation would take it away again.
 """
 
@@ -41,7 +43,7 @@ CHANNELS = {"colorize": (1, 2), "sketch": (1, 3), "pairs": (3, 3)}  # of the inp
 PATCHES = {1: 0, 16: 1, 70: 3, 286: 5}  # receptive field of D: its layers of stride 2
 
 
-def build_generator(size=256, in_channels=1, out_channels=2, filters=64, dropout=0.5, norm="batch", skips=True):
+def build_generator(size=256, in_channels=1, out_channels=2, filters=64, dropout=0.5, norm="instance", skips=True):
     """The U-Net of Section 6.1.1: images (batch, size, size, in_channels) in [-1, 1] -> (..., out_channels) in [-1, 1].
 
     The dropout is the noise z: call the model with `training=True` for it; `predict` leaves it out.
@@ -50,7 +52,7 @@ def build_generator(size=256, in_channels=1, out_channels=2, filters=64, dropout
         size: a multiple of 32 up to 512. The encoder halves it while it is even, 256 to 1 in eight layers.
         filters: width of the first layer; each layer of the encoder is twice as wide as the one before, up to 8 times.
         dropout: share of the values that the first three layers of the decoder lose.
-        norm: "batch" or "instance", see `normalize`.
+        norm: "instance" or "batch", see `normalize`.
         skips: gives the decoder the encoder's maps of each size; without them it is an encoder-decoder.
     """
     if size % 32 or not 32 <= size <= 512:
@@ -75,14 +77,14 @@ def build_generator(size=256, in_channels=1, out_channels=2, filters=64, dropout
     return keras.Model(image, layers.Activation("tanh", dtype="float32")(x), name="generator")
 
 
-def build_discriminator(size=256, in_channels=1, out_channels=2, patch=70, filters=64, norm="batch"):
+def build_discriminator(size=256, in_channels=1, out_channels=2, patch=70, filters=64, norm="instance"):
     """The PatchGAN of Section 6.1.2: [x, y] -> logits (batch, h, w, 1), each for one patch of x and y, overlapping.
 
     Args:
         size: side of x (batch, size, size, in_channels) and y (batch, size, size, out_channels).
         patch: side of the patches: 1 (PixelGAN), 16, 70 or 286 pixels (ImageGAN); the map for 70 of 256 is 30 x 30.
         filters: width of the first layer; each layer is twice as wide as the one before, up to 8 times.
-        norm: "batch" or "instance", see `normalize`.
+        norm: "instance" or "batch", see `normalize`.
     """
     halvings = PATCHES[patch]
     kernel = 4 if halvings else 1
@@ -145,8 +147,8 @@ def colorize(photo, ab):
 
 def sketch(image):
     """A pencil sketch, float (h, w) in [0, 1], of an RGB image in [0, 1]: white but where it is darker than around."""
-    grey = color.rgb2gray(image)
-    return np.clip(grey / np.maximum(gaussian(grey, 3), 1e-3), 0, 1)
+    grey = color.rgb2gray(image) + 0.05  # so that what is evenly black is white too
+    return np.minimum(grey / gaussian(grey, 3), 1)
 
 
 class Player(keras.Model):
@@ -204,7 +206,7 @@ def probability(_, logits):
 
 
 class Combined(Player):
-    """The player that is G under D. Its logs hold the images that G has made, so that D's step need not make them anew."""
+    """G under D, which stays put. Its logs hold the images that G has made: D's step is not to make them again."""
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return super().compute_metrics(x, y, y_pred, sample_weight) | {"made": y_pred["l1"]}
@@ -226,8 +228,8 @@ class Pix2Pix:
         seed: fixes the noise of every step; `keras.utils.set_random_seed` fixes the first weights.
     """
 
-    def __init__(self, task="colorize", size=256, direction="AtoB", filters=64, dropout=0.5, norm="batch", skips=True,
-                 patch=70, l1_weight=100, adversarial_weight=1, learning_rate=2e-4, total_steps=None,
+    def __init__(self, task="colorize", size=256, direction="AtoB", filters=64, dropout=0.5, norm="instance",
+                 skips=True, patch=70, l1_weight=100, adversarial_weight=1, learning_rate=2e-4, total_steps=None,
                  deterministic=False, seed=0):  # fmt: skip
         self.task, self.size, self.direction, self.deterministic = task, size, direction, deterministic
         self.adversarial_weight, self.seed, self.steps = adversarial_weight, seed, 0
@@ -267,21 +269,21 @@ class Pix2Pix:
             player.optimizer.build(player.trainable_variables)  # so that `load` finds its variables
 
     def pair(self, images):
-        """Float32 RGB images (batch, h, w, 3) in [-1, 1], of pairs A's channels on B's -> the input x and the target."""
+        """Float32 RGB images in [-1, 1] (pairs: A's channels on B's) -> the input x and the target."""
         if self.task == "pairs":
             a, b = images[..., :3], images[..., 3:]
             return (a, b) if self.direction == "AtoB" else (b, a)
         if self.task == "colorize":
             lab = to_lab((images + 1) / 2)
             return lab[..., :1], lab[..., 1:]
-        return np.stack([2 * sketch((image + 1) / 2)[..., None] - 1 for image in images]).astype("float32"), images
+        return np.stack([sketch((image + 1) / 2) for image in images])[..., None].astype("float32") * 2 - 1, images
 
     def train_step(self, images):
         """One update of G and D on float32 images as `pair` takes them, or on what it returns: losses, mean scores."""
         x, target = images if isinstance(images, tuple) else self.pair(images)
         shape = len(x), *self.discriminator.output_shape[1:]
         ones, zeros = np.ones(shape, "float32"), np.zeros(shape, "float32")
-        self._fix_noise(self.steps)
+        self._fix_noise(self.seed, self.steps)
         self.steps += 1
         self.combined.reset_metrics()  # older Keras returns running means without it
         g = self.combined.train_on_batch(x, {"l1": target, "adversarial": ones}, return_dict=True)
@@ -293,10 +295,10 @@ class Pix2Pix:
             logs |= {"d_real": d["real_probability"], "d_fake": d["fake_probability"]}
         return {name: float(value) for name, value in logs.items()}
 
-    def _fix_noise(self, *place):
-        """The dropout's next draw depends on the seed and `place` alone: a run that goes on equals one never stopped."""
+    def _fix_noise(self, seed, place):
+        """The dropout's next draw follows from these two numbers alone, so that a stopped run goes on exactly."""
         for i, layer in enumerate(each for each in self.generator.layers if isinstance(each, layers.Dropout)):
-            layer.seed_generator.state.assign(np.random.default_rng((self.seed, *place, i)).integers(2**30, size=2))
+            layer.seed_generator.state.assign(np.random.default_rng((seed, place, i)).integers(2**30, size=2))
 
     def train(self, images, epochs, batch_size=1, callbacks=(), initial_epoch=0, initial_step=0):
         """Trains for `epochs` epochs in all; the first is `initial_epoch`, from its step `initial_step` on.
@@ -334,28 +336,26 @@ class Pix2Pix:
         callbacks.on_train_end()
         return history
 
-    def translate(self, images, noise=0):
+    def translate(self, images, seed=0):
         """uint8 inputs (batch, h, w, 3) of any size -> outputs of that size: colorized photos, coloured sketches, ...
 
         Args:
             images: photos, whose colours do not count; sketches, dark on white; or one domain of the pairs.
-            noise: another number is another draw of the dropout.
+            seed: of the dropout.
         """
         results = []
-        for i, image in enumerate(images):  # one by one: a picture's result is not to depend on others in the batch
-            x = np.asarray(Image.fromarray(image).resize((self.size, self.size), Image.Resampling.BICUBIC))
+        for i, image in enumerate(images):  # one by one: no picture is to depend on the others
+            small = np.asarray(Image.fromarray(image).resize((self.size, self.size), Image.Resampling.BICUBIC))
             if self.task == "colorize":
-                x = to_lab(x)[..., :1]
+                x = to_lab(small)[..., :1]
             else:
-                x = (x if self.task == "pairs" else 255 * color.rgb2gray(x)[..., None]) / 127.5 - 1
-            self._fix_noise(0, noise, i)
+                x = (small if self.task == "pairs" else 255 * color.rgb2gray(small)[..., None]) / 127.5 - 1
+            self._fix_noise(seed, i)
             made = self.generator(x[None].astype("float32"), training=not self.deterministic)
             made = ops.convert_to_numpy(made)[0]
-            if self.task == "colorize":
-                results.append(colorize(image, made))
-            else:
-                large = Image.fromarray(to_uint8(made)).resize(image.shape[1::-1], Image.Resampling.BICUBIC)
-                results.append(np.asarray(large))
+            if self.task != "colorize":
+                made = Image.fromarray(to_uint8(made)).resize(image.shape[1::-1], Image.Resampling.BICUBIC)
+            results.append(colorize(image, made) if self.task == "colorize" else np.asarray(made))
         return np.stack(results)
 
     def save(self, folder):
@@ -381,37 +381,36 @@ class Pix2Pix:
         return self.d_step.optimizer.variables + self.combined.optimizer.variables
 
 
-def inputs_and_targets(gan, images):
-    """What `translate` is given and what it should make of it, as uint8 RGB (count, size, size, 3)."""
-    x, target = gan.pair(images.astype("float32") / 127.5 - 1)
+def as_pictures(gan, images):
+    """What `translate` is given, and what it should make of that, for uint8 `images`: two uint8 RGB arrays."""
     if gan.task == "colorize":
         return np.stack([colorize(image, np.zeros((1, 1, 2))) for image in images]), images
+    x, target = gan.pair(images.astype("float32") / 127.5 - 1)
     return np.repeat(to_uint8(x), 3 // x.shape[-1], axis=-1), to_uint8(target)
 
 
 def evaluate(gan, images, metrics, train=None, n=500):
     """Means over the first n of `images` (dataset.Images), at the training size: {row: {column: number}}.
 
-    The rows are what G makes, and what one has without it: the grey photo, or the input as it is and the mean target of
-    the images `train`. PSNR in dB on RGB, SSIM on Y, L1 in grey levels; the ab error is the mean distance of the colours
-    in CIELAB, which rewards grey: read it with the colourfulness, and that with the truth's.
+    The rows are G's output, and what one has without G: the grey photo; or the input as it is, and the mean target of
+    the images `train`. PSNR in dB is on RGB, SSIM on Y, L1 in grey levels. The ab error, the mean distance of the
+    colours in CIELAB, rewards grey: read it together with the colourfulness, and that beside the truth's.
     """
-    inputs, targets = inputs_and_targets(gan, images.take(n))
-    rows = {"input": inputs, "output": gan.translate(inputs)}
+    inputs, targets = as_pictures(gan, images.take(n))
+    rows = {"grey" if gan.task == "colorize" else "input": inputs, "output": gan.translate(inputs)}
     if gan.task == "colorize":
-        rows = {"grey": inputs, "output": rows["output"], "truth": targets}
-    elif train is not None:
-        mean = inputs_and_targets(gan, train.take(n))[1].mean(0)
+        rows["truth"] = targets
+    else:
+        mean = as_pictures(gan, train.take(n))[1].mean(0)
         rows["mean target"] = np.broadcast_to(np.rint(mean).astype(np.uint8), targets.shape)
     result = {}
     for name, pictures in rows.items():
         scores = {}
         for image, truth in zip(pictures, targets, strict=True):
+            score = {"L1": np.abs(image.astype(float) - truth).mean()}
             if gan.task == "colorize":
-                distance = np.linalg.norm(color.rgb2lab(image)[..., 1:] - color.rgb2lab(truth)[..., 1:], axis=-1)
+                distance = np.linalg.norm((color.rgb2lab(image) - color.rgb2lab(truth))[..., 1:], axis=-1)
                 score = {"ab error": distance.mean(), "colourful": metrics.colourfulness(image)}
-            else:
-                score = {"L1": np.abs(image.astype(float) - truth).mean()}
             if name != "truth":
                 score["PSNR dB"] = metrics.psnr(image, truth)
                 score["SSIM"] = metrics.ssim(metrics.luma(image), metrics.luma(truth))
@@ -437,15 +436,15 @@ def ground_floor(*names):
 def main(argv=None):
     """The command line: trains, goes on with a run, or with --apply or --evaluate uses it."""
     dataset, metrics, photos, runs = ground_floor("dataset", "metrics", "photos", "runs")
-    least = 100  # steps in an epoch
+    least = 200  # steps in an epoch
     parser = runs.parser("pix2pix", __doc__, data="photos", size=128, batch_size=4, learning_rate=2e-4, steps=least)
     add = parser.add_argument
     add("--task", choices=list(CHANNELS), default="colorize", help="what is made of what (%(default)s)")
     add("--direction", choices=["AtoB", "BtoA"], default="AtoB", help="of pairs (%(default)s)")
-    add("--filters", type=runs.positive, default=64, metavar="N", help="width of the networks (%(default)s)")
+    add("--filters", type=runs.positive, default=32, metavar="N", help="width of the networks (%(default)s)")
     share = runs.number(float, 0, 0.9)
     add("--dropout", type=share, default=0.5, metavar="X", help="share of the values dropped as noise (%(default)s)")
-    add("--norm", choices=["batch", "instance"], default="batch", help="whose statistics normalise (%(default)s)")
+    add("--norm", choices=["instance", "batch"], default="instance", help="over each image or the batch (%(default)s)")
     add("--skips", action=argparse.BooleanOptionalAction, default=True, help="U-Net, not encoder-decoder (yes)")
     add("--patch", type=int, choices=list(PATCHES), default=70, help="pixels that a logit of D sees (%(default)s)")
     weight = runs.number(float, 0)
@@ -483,7 +482,7 @@ def main(argv=None):
         return
 
     images.map = gan.pair
-    inputs, targets = inputs_and_targets(gan, held_out)
+    inputs, targets = as_pictures(gan, held_out)
 
     def sample():
         rows = zip(inputs, gan.translate(inputs), targets, strict=True)

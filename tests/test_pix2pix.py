@@ -1,0 +1,397 @@
+"""Pix2pix's networks, tasks and commands. Runs on every backend; tests/test_backends.py sees to that."""
+
+import json
+import signal
+import warnings
+
+import imageio.v3 as iio
+import keras
+import numpy as np
+import pytest
+import skimage
+from conftest import PIX2PIX_TINY, same_state
+from keras import layers, ops
+from PIL import Image
+from skimage import color
+
+from zoo import metrics, pix2pix
+from zoo.pix2pix import Pix2Pix, build_discriminator, build_generator, colorize, sketch, to_lab
+
+pytestmark = pytest.mark.filterwarnings("error:.*does not have any trainable weights")
+
+
+def tiny(**kwargs):
+    keras.utils.set_random_seed(1)
+    return Pix2Pix(**({"size": 32, "filters": 2} | kwargs))
+
+
+def pictures(n, seed=0, channels=3):
+    return np.random.default_rng(seed).uniform(-1, 1, (n, 32, 32, channels)).astype("float32")
+
+
+def photo(height=40, width=56, seed=0):
+    small = np.random.default_rng(seed).integers(0, 256, (height // 8, width // 8, 3), np.uint8)
+    return np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def values(network):
+    return [np.array(ops.convert_to_numpy(v)) for v in network.trainable_variables]
+
+
+def changed(network, before):
+    return [not np.array_equal(a, b) for a, b in zip(values(network), before, strict=True)]
+
+
+def count(network):
+    return sum(int(np.prod(v.shape)) for v in network.trainable_variables)
+
+
+def test_parameter_counts_are_the_papers():
+    # 4x4 kernels; no biases before a normalisation, which has 2 numbers for each map; skips double what G decodes.
+    encoder = [3, 64, 128, 256, 512, 512, 512, 512, 512]
+    g = sum(16 * a * b for a, b in zip(encoder, encoder[1:], strict=False)) + 64 + 512 + 2 * sum(encoder[2:-1])
+    decoder = [512, 512, 512, 512, 256, 128, 64]
+    inputs = [512] + [2 * width for width in decoder]
+    g += sum(16 * a * b for a, b in zip(inputs, [*decoder, 3], strict=True)) + 3 + 2 * sum(decoder)
+    d = 16 * (6 * 64 + 64 * 128 + 128 * 256 + 256 * 512 + 512 * 1) + 64 + 1 + 2 * (128 + 256 + 512)
+    assert count(build_generator(256, 3, 3)) == g and round(g / 1e6, 2) == 54.41
+    assert count(build_discriminator(256, 3, 3)) == d and round(d / 1e6, 2) == 2.77
+
+
+def test_shapes_are_the_papers():
+    assert build_discriminator(256, 3, 3, filters=2).output_shape == (None, 30, 30, 1)
+    encoder = [
+        layer.output.shape[1] for layer in build_generator(256, filters=2).layers if type(layer) is layers.Conv2D
+    ]
+    assert encoder == [128, 64, 32, 16, 8, 4, 2, 1]
+
+
+@pytest.mark.parametrize("size", [32, 96, 512])
+def test_sizes(size):
+    assert build_generator(size, 1, 2, filters=1).output_shape == (None, size, size, 2)
+
+
+@pytest.mark.parametrize("patch, size", [(1, 32), (16, 64), (70, 160), (286, 352)])
+def test_receptive_field(patch, size):
+    """Only the pixels of its own patch move a logit, and the outermost of them do."""
+    d = build_discriminator(size, 1, 1, patch, filters=1)
+    conv = [layer for layer in d.layers if isinstance(layer, (layers.Conv2D, layers.ZeroPadding2D))]
+    x = out = keras.Input((size, size, 1))
+    for layer in conv:  # without normalisation, which sees the whole image, and with weights that cancel nothing
+        if isinstance(layer, layers.Conv2D):
+            layer = layers.Conv2D(1, layer.kernel_size, layer.strides, kernel_initializer="ones", use_bias=False)
+        else:
+            layer = layers.ZeroPadding2D(1)
+        out = layer(out)
+    middle = out.shape[1] // 2
+    network = keras.Model(x, out[:, middle, middle, 0])
+
+    # What a single bright pixel gives is the gradient of a linear network; here down the middle of the image.
+    gradient = []
+    for rows in np.array_split(np.arange(size), size // 32):
+        images = np.zeros((len(rows), size, size, 1), "float32")
+        images[np.arange(len(rows)), rows, size // 2] = 1
+        gradient += list(network.predict_on_batch(images))
+    seen = np.flatnonzero(gradient)
+    assert seen[-1] - seen[0] + 1 == len(seen) == patch
+
+
+def test_without_skips_the_bottleneck_is_all_that_the_decoder_sees():
+    networks = {skips: build_generator(32, 3, 3, 4, dropout=0, skips=skips) for skips in (True, False)}
+    assert count(networks[False]) < count(networks[True])
+    shapes = [v.shape for v in networks[False].trainable_variables if len(v.shape) == 4]
+    assert all(shape[-1] <= 4 * 8 for shape in shapes)
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_normalisation_is_over_the_batch_or_the_image(norm):
+    image = keras.Input((8, 6, 3))
+    network = keras.Model(image, pix2pix.normalize(image, norm))
+    x = np.random.default_rng(0).normal(3, 2, (4, 8, 6, 3)).astype("float32")
+    axes = (0, 1, 2) if norm == "batch" else (1, 2)
+    expected = (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + 1e-5)
+    gamma = ops.convert_to_numpy(network.trainable_variables[0])
+    np.testing.assert_allclose(network.predict(x, verbose=0), gamma * expected, atol=1e-4)
+
+
+def test_batch_of_one_at_the_bottleneck_is_not_zeroed():
+    g = build_generator(32, 1, 2, 4, dropout=0)
+    a, b = (ops.convert_to_numpy(g(pictures(1, seed, 1))) for seed in range(2))
+    assert np.isfinite(a).all() and np.abs(a - b).max() > 1e-4
+    maps = keras.Model(g.input, [layer.output for layer in g.layers if type(layer) is layers.Conv2D][-1])
+    assert maps.output.shape[1] == 1
+    inner = ops.convert_to_numpy(maps(pictures(1, 0, 1)))
+    assert np.abs(inner).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["astronaut.png", "coffee.png", "chelsea.png", "motorcycle_left.png"])
+def test_lab_there_and_back(name):
+    image = iio.imread(f"{skimage.__path__[0]}/data/{name}")[:256, :256, :3]
+    lab = to_lab(image)
+    assert lab.dtype == np.float32 and np.abs(lab).max() <= 1
+    assert np.abs(colorize(image, lab[..., 1:]).astype(int) - image).max() <= 1
+
+
+def test_grey_photos_have_no_colours():
+    grey = np.repeat(photo()[..., :1], 3, axis=2)
+    assert np.abs(to_lab(grey)[..., 1:]).max() < 1e-3
+    assert np.abs(colorize(grey, np.zeros((1, 1, 2))).astype(int) - grey).max() <= 1
+
+
+def test_impossible_colours_are_clamped_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = colorize(photo(300, 40), np.full((32, 32, 2), -1.0))
+    assert result.shape == (300, 40, 3)
+
+
+def test_colours_are_enlarged_without_seams_and_lightness_is_kept():
+    image = photo(600, 400)
+    ab = 0.1 * np.random.default_rng(0).uniform(-1, 1, (16, 16, 2)).astype("float32")
+    result = colorize(image, ab)
+    large = np.stack([Image.fromarray(ab[..., i]).resize((400, 600), Image.Resampling.BILINEAR) for i in range(2)], -1)
+    lab = np.dstack([color.rgb2lab(image)[..., :1], 110 * large])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert np.abs(result.astype(int) - np.rint(255 * color.lab2rgb(lab))).max() <= 1
+    inside = (result > 0).all(-1) & (result < 255).all(-1)
+    assert np.abs(color.rgb2lab(result) - color.rgb2lab(image))[inside][:, 0].max() < 1
+
+
+def test_sketch_is_white_where_the_image_is_even_and_dark_at_edges():
+    for level in (0.0, 0.5, 1.0):
+        assert sketch(np.full((20, 20, 3), level)).min() > 0.99
+    image = np.ones((20, 20, 3))
+    image[:, 10:] = 0.1
+    drawn = sketch(image)
+    assert drawn[:, 10].max() < 0.5 and drawn[:, :9].min() > 0.99 and drawn[:, 19].min() > 0.9
+
+
+def test_colourfulness():
+    assert metrics.colourfulness(np.full((4, 4, 3), 99, np.uint8)) == 0
+    image = np.zeros((2, 2, 3), np.uint8)
+    image[0] = 255, 0, 0  # half red, half black: rg is 255 or 0, yb 127.5 or 0
+    expected = np.hypot(127.5, 63.75) + 0.3 * np.hypot(127.5, 63.75)
+    assert metrics.colourfulness(image) == pytest.approx(expected)
+
+
+def test_directions():
+    both = pictures(2, channels=6)
+    a, b = tiny(task="pairs").pair(both)
+    np.testing.assert_array_equal(np.concatenate([a, b], -1), both)
+    b, a = tiny(task="pairs", direction="BtoA").pair(both)
+    np.testing.assert_array_equal(np.concatenate([a, b], -1), both)
+
+
+@pytest.mark.parametrize("task, patch", [("colorize", 70), ("sketch", 1), ("pairs", 16)])
+def test_each_player_moves_only_its_own_network(task, patch, tmp_path):
+    gan = tiny(task=task, patch=patch)
+
+    def check(n):
+        x, y = gan.pair(pictures(n, channels=6 if task == "pairs" else 3))
+        shape = n, *gan.discriminator.output_shape[1:]
+        g, d = values(gan.generator), values(gan.discriminator)
+        made = np.zeros_like(y)
+        gan.d_step.train_on_batch([x, y, made], {"real": np.ones(shape), "fake": np.zeros(shape)})
+        assert all(changed(gan.discriminator, d)) and not any(changed(gan.generator, g))
+        d = values(gan.discriminator)
+        gan.combined.train_on_batch(x, {"l1": y, "adversarial": np.ones(shape)})
+        assert all(changed(gan.generator, g)) and not any(changed(gan.discriminator, d))
+
+    check(2)
+    gan.save(tmp_path)
+    gan = tiny(task=task, patch=patch)
+    gan.load(tmp_path)
+    check(2)
+
+
+def test_without_adversarial_weight_d_rests():
+    gan = tiny(adversarial_weight=0)
+    d = values(gan.discriminator)
+    assert set(gan.train_step(pictures(2))) == {"g_loss", "l1_loss"}
+    assert not any(changed(gan.discriminator, d))
+
+
+def test_losses_are_the_batchs_own():
+    gan = tiny(learning_rate=1e-12, dropout=0)
+    for seed in range(3):
+        logs = gan.train_step(pictures(2, seed))
+        x, y = gan.pair(pictures(2, seed))
+        error = np.abs(ops.convert_to_numpy(gan.generator(x)) - y).mean()
+        assert logs["l1_loss"] == pytest.approx(error, rel=1e-4)
+        assert logs["g_loss"] == pytest.approx(100 * error + logs["adversarial_loss"], rel=1e-4)
+        # Before any learning D is undecided: half of two cross entropies of log 2.
+        assert logs["d_loss"] == pytest.approx(np.log(2), rel=0.5)
+
+
+def test_save_and_load_go_on_exactly(tmp_path):
+    """Dropout, learning rate and optimisers included, whatever was translated in between."""
+    straight, saved, other = (tiny(total_steps=6) for _ in range(3))
+    for seed in range(6):
+        straight.train_step(pictures(2, seed))
+    for seed in range(4):
+        saved.train_step(pictures(2, seed))
+    saved.translate([photo()])
+    saved.save(tmp_path)
+    other.load(tmp_path)
+    other.translate([photo()])
+    for seed in range(4, 6):
+        other.train_step(pictures(2, seed))
+    for name in ("generator", "discriminator"):
+        for x, y in zip(values(getattr(straight, name)), values(getattr(other, name)), strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-7)
+
+
+def test_noise_is_another_in_every_step_and_for_every_seed():
+    losses = []
+    for seed in (0, 1):
+        gan = tiny(learning_rate=1e-12, seed=seed, dropout=0.8)
+        losses += [gan.train_step(pictures(2))["l1_loss"] for _ in range(2)]
+    assert len(set(losses)) == 4
+
+
+def test_learning_rate_falls_to_zero_over_the_second_half():
+    gan = tiny(total_steps=8)
+    rates = []
+    for _ in range(9):
+        rates.append(float(ops.convert_to_numpy(gan.combined.optimizer.learning_rate)))
+        gan.train_step(pictures(2))
+    np.testing.assert_allclose(rates[:5], 2e-4, rtol=1e-5)
+    assert (np.diff(rates[4:]) < 0).all() and rates[-1] < 1e-9
+
+
+def test_translate_takes_any_size_and_a_seed_repeats_it():
+    gan = tiny(dropout=0.8)
+    photos = [photo(40, 56), photo(40, 56, 1)]
+    first, second = gan.translate(photos), gan.translate(photos)
+    assert first.shape == (2, 40, 56, 3) and first.dtype == np.uint8
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(gan.translate(photos[:1])[0], first[0])  # whatever else is in the batch
+    for i in range(3):  # from weights that small nothing can be seen
+        for v in gan.generator.trainable_variables:
+            v.assign(3 * v if len(v.shape) == 4 and i else v)
+    assert not np.array_equal(gan.translate(photos, 1), gan.translate(photos, 2))
+    gan.deterministic = True
+    np.testing.assert_array_equal(gan.translate(photos, 1), gan.translate(photos, 2))
+
+
+def test_the_colorizer_looks_at_lightness_alone():
+    gan = tiny()
+    grey = colorize(photo(), np.zeros((1, 1, 2)))
+    assert np.abs(gan.translate([photo()])[0].astype(int) - gan.translate([grey])[0]).max() <= 3
+
+
+def test_generator_file_needs_no_code_of_ours(tmp_path):
+    gan = tiny(task="pairs", deterministic=True)
+    gan.save(tmp_path)
+    image = photo(32, 32)
+    loaded = keras.models.load_model(tmp_path / "generator.keras", safe_mode=True)
+    theirs = pix2pix.to_uint8(loaded.predict(image[None].astype("float32") / 127.5 - 1, verbose=0))
+    assert np.abs(gan.translate([image]).astype(int) - theirs).max() <= 1
+
+
+def test_prepared_batches_are_the_same(folder):
+    from zoo import dataset
+
+    plain, prepared = (dataset.load(folder, 32, 3, 2, flip=True, jitter=286 / 256) for _ in range(2))
+    prepared.map = tiny().pair
+    for ours, theirs in zip(prepared[3], tiny().pair(plain[3]), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert tiny().train_step(prepared[0]) == tiny().train_step(plain[0])
+
+
+def interrupted(command, monkeypatch, step, *args):
+    """A run that gets a signal in the given step, and is then called again."""
+    train_step = Pix2Pix.train_step
+
+    def stop(gan, images):
+        if gan.steps == step:
+            signal.raise_signal(signal.SIGTERM)
+        return train_step(gan, images)
+
+    monkeypatch.setattr(Pix2Pix, "train_step", stop)
+    assert command(pix2pix, *args)[0] == 128 + signal.SIGTERM
+    monkeypatch.undo()
+    status, out, _ = command(pix2pix, *args)
+    assert status == 0 and "going on after epoch 1, step 2" in out
+
+
+def test_command_line(command, tmp_path, monkeypatch):
+    args = ["--epochs", 2, *PIX2PIX_TINY]
+    assert command(pix2pix, *args, "--run", tmp_path / "straight")[0] == 0
+    monkeypatch.chdir(tmp_path)
+    interrupted(command, monkeypatch, 4, *args, "--run", tmp_path / "parts")
+    monkeypatch.chdir(tmp_path)
+    same_state(tmp_path / "straight", tmp_path / "parts")
+    status, out, _ = command(pix2pix, "--evaluate", "--run", "straight")
+    result = json.loads((tmp_path / "straight/evaluation.json").read_text())
+    assert status == 0 and list(result) == ["grey", "output", "truth"] and "colourful" in out
+    assert result["grey"]["colourful"] < 1 < result["truth"]["colourful"] and result["truth"]["ab error"] == 0
+    Image.fromarray(photo(64, 80)[..., 0]).save(tmp_path / "grey.png")
+    for name, seed in (("one", 3), ("two", 3)):
+        args = ["--apply", "grey.png", "--output", f"{name}.png", "--seed", seed, "--run", "straight"]
+        assert command(pix2pix, *args)[0] == 0
+    one, two = (iio.imread(tmp_path / f"{name}.png") for name in ("one", "two"))
+    assert one.shape == (64, 80, 3)
+    np.testing.assert_array_equal(one, two)
+    assert command(pix2pix, "--apply", "grey.png", "--deterministic", "--run", "straight")[0] == 0
+    assert (tmp_path / "grey_colorize.png").exists()
+
+
+def side_by_side(folder, n=12):
+    """Pairs whose B is A in other colours."""
+    for i in range(n):
+        (folder / ("train" if i < 9 else "val")).mkdir(parents=True, exist_ok=True)
+        a = photo(48, 48, i)
+        iio.imwrite(folder / ("train" if i < 9 else "val") / f"{i}.png", np.concatenate([a, 255 - a], axis=1))
+
+
+def test_pairs_and_sketches_on_the_command_line(command, tmp_path):
+    side_by_side(tmp_path / "set")
+    for task, data in (("pairs", ["--data", "set", "--direction", "BtoA"]), ("sketch", [])):
+        assert command(pix2pix, "--task", task, *data, "--epochs", 1, *PIX2PIX_TINY, "--run", task)[0] == 0
+        assert command(pix2pix, "--evaluate", "--run", task)[0] == 0
+        result = json.loads((tmp_path / task / "evaluation.json").read_text())
+        assert list(result) == ["input", "output", "mean target"]
+        assert set(result["output"]) == {"L1", "PSNR dB", "SSIM"}
+    assert json.loads((tmp_path / "pairs/evaluation.json").read_text())["input"]["L1"] > 20
+    iio.imwrite(tmp_path / "a.png", photo(50, 70))
+    assert command(pix2pix, "--apply", "a.png", "--run", "pairs")[0] == 0
+    assert iio.imread(tmp_path / "a_pairs.png").shape == (50, 70, 3)
+
+
+@pytest.mark.parametrize(
+    "args, advice",
+    [
+        (["--size", "40"], "multiple of 32"),
+        (["--size", "1024"], "from 32 to 512"),
+        (["--size", "64", "--patch", "286"], "--size 128 or more"),
+        (["--patch", "7"], "--patch"),
+        (["--task", "dream"], "--task"),
+        (["--task", "pairs"], "photos has no domains A and B"),
+        (["--task", "pairs", "--data", "odd"], "its width of 47 pixels is odd"),
+        (["--task", "pairs", "--data", "alone"], "has no partner of that name"),
+        (["--task", "pairs", "--data", "unequal"], "not equally large"),
+        (["--task", "pairs", "--data", "unpaired"], "no pairs"),
+        (["--data", "facades"], "two domains"),
+        (["--lambda", "-1"], "--lambda"),
+        (["--dropout", "1"], "--dropout"),
+        (["--norm", "layer"], "--norm"),
+        (["--apply", "nothing.jpg"], "train it first"),
+        (["--deterministic", "--evaluate"], "train it first"),
+    ],
+)
+def test_mistakes_get_one_line(args, advice, refused, tmp_path):
+    def write(name, width=48):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        iio.imwrite(tmp_path / name, photo(48, 56)[:, :width])
+
+    write("odd/a.png", 47)
+    for name in ("alone/A/1.png", "alone/B/1.png", "alone/A/2.png", "unequal/A/1.png", "unpaired/trainA/1.png"):
+        write(name)
+    write("unequal/B/1.png", 40)
+    write("unpaired/trainB/2.png")
+    for name in ("odd/b.png", "unequal/A/2.png", "unequal/B/2.png"):
+        write(name)
+    args = args if "--epochs" in args else [*args, "--epochs", "1", "--batch-size", "1", "--filters", "2"]
+    assert advice in refused(pix2pix, *args)
