@@ -14,7 +14,7 @@ def needs(backend):
         pytest.skip(f"{backend} is not installed")
 
 
-@pytest.mark.parametrize("model", ["dcgan", "deblur", "pix2pix", "srgan"])
+@pytest.mark.parametrize("model", ["cyclegan", "dcgan", "deblur", "dualgan", "pix2pix", "srgan"])
 @pytest.mark.parametrize("backend", OTHERS)
 def test_step_and_checkpoint(backend, model):
     needs(backend)

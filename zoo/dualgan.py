@@ -282,7 +282,7 @@ class DualGAN:
         nothing = np.zeros((len(a), *self.discriminator_a.output_shape[1:]), "float32")  # Keras wants targets
         targets = {"adversarial_a": nothing, "adversarial_b": nothing, "fake_a": a, "fake_b": b}
         targets |= {"recovery_a": a[:, -1], "recovery_b": b[:, -1]}
-        self._fix_noise(self.steps)
+        self._fix_noise(self.seed, self.steps)
         self.steps += 1
         self.combined.reset_metrics()  # older Keras returns running means without it
         g = self.combined.train_on_batch([a, b], targets, return_dict=True)
@@ -303,11 +303,11 @@ class DualGAN:
         at_limit = sum(ops.sum(ops.cast(ops.abs(v) >= self.clip, "float32")) for v in weights)
         return float(at_limit) / sum(np.prod(v.shape) for v in weights)
 
-    def _fix_noise(self, *place):
-        """The dropout's next draw follows from the seed and `place` alone, so that a stopped run goes on exactly."""
+    def _fix_noise(self, seed, place):
+        """The dropout's next draw follows from these two numbers alone, so that a stopped run goes on exactly."""
         both = self.generator_ab.layers + self.generator_ba.layers
         for i, layer in enumerate(each for each in both if isinstance(each, layers.Dropout)):
-            layer.seed_generator.state.assign(np.random.default_rng((self.seed, *place, i)).integers(2**30, size=2))
+            layer.seed_generator.state.assign(np.random.default_rng((seed, place, i)).integers(2**30, size=2))
 
     def train(self, images, epochs, batch_size=1, callbacks=(), initial_epoch=0, initial_step=0):
         """Trains for `epochs` epochs in all; the first is `initial_epoch`, from its step `initial_step` on.
@@ -348,15 +348,15 @@ class DualGAN:
         callbacks.on_train_end()
         return history
 
-    def translate(self, images, direction="AtoB", noise=0):
+    def translate(self, images, direction="AtoB", seed=0):
         """uint8 images (batch, h, w, 3) of A (or of B: "BtoA"), h and w multiples of 2**depth -> of the other domain.
 
-        Another number as `noise` is another draw of the dropout.
+        The dropout's draws follow from `seed`.
         """
         generator = self.generator_ab if direction == "AtoB" else self.generator_ba
         results = []
         for i, image in enumerate(images):  # one by one: no picture is to depend on the others
-            self._fix_noise(noise, i)
+            self._fix_noise(seed, i)
             x = image[None].astype("float32") / 127.5 - 1
             results.append(ops.convert_to_numpy(generator(x, training=not self.deterministic)))
         return to_uint8(np.concatenate(results))
