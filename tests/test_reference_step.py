@@ -272,7 +272,7 @@ def test_cyclegan_step_equals_gradient_tape(pool_size, identity):
 @pytest.mark.parametrize("critic_steps, dropout", [(1, 0), (3, 0), (1, 0.5)])
 def test_dualgan_step_equals_gradient_tape(critic_steps, dropout):
     keras.utils.set_random_seed(3)
-    gan = dualgan.DualGAN(32, 3, 4, dropout, (30, 7), critic_steps, 0.02, seed=7)
+    gan = dualgan.DualGAN(32, 3, 4, dropout, (300, 70), critic_steps, 0.02, seed=7)
     copies = twins(
         dualgan, gan, lambda: dualgan.build_generator(3, 4, dropout), lambda: dualgan.build_discriminator(32, 4)
     )
@@ -294,7 +294,7 @@ def test_dualgan_step_equals_gradient_tape(critic_steps, dropout):
             x, y = parts[-1]
             fake_a, fake_b = g_ba(y, training=True), g_ab(x, training=True)
             back_a, back_b = l1(g_ba(fake_b, training=True), x), l1(g_ab(fake_a, training=True), y)
-            g_loss = 30 * back_a + 7 * back_b - tf.reduce_mean(d_a(fake_a)) - tf.reduce_mean(d_b(fake_b))
+            g_loss = 300 * back_a + 70 * back_b - tf.reduce_mean(d_a(fake_a)) - tf.reduce_mean(d_b(fake_b))
         optimizers[0].apply(variables, tape.gradient(g_loss, variables))
         made.append((fake_a, fake_b))
         expected = {"g_loss": g_loss, "recovery_loss": back_a + back_b}
