@@ -23,8 +23,8 @@ and contrast away, so that neighbouring tiles may differ slightly in colour; sma
 
 Differences from the paper:
 - The defaults are for laptops: `--size 256 --filters 64 --depth 8` are the paper's.
-- Instance normalisation in the generators, as a batch has few images; none in the critics, whose clipped weights it
-  would undo. The paper leaves open which it has.
+- The generators have instance normalisation, as a batch has few images; the critics have none, which would undo what
+  the clipping of their weights is for.
 - In each step the generators are updated before the critics, not after them, so that the images that they have just
   made serve both; each of the `--critic-steps` updates gets images of its own, the generators those of the last one.
 - The authors' later code has a gradient penalty (Gulrajani et al., arXiv:1704.00028) in place of the clipping. It needs
