@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ SRGAN_TINY = ["--size", "32", "--blocks", "1", "--filters", "4", "--batch-size",
 SRGAN_TINY += ["--vgg", "random", "--vgg-layer", "block2_conv2"]
 DEBLUR_TINY = ["--size", "32", "--filters", "2", "--batch-size", "4", "--steps-per-epoch", "3"]
 PIX2PIX_TINY = ["--size", "32", "--filters", "2", "--batch-size", "2", "--steps-per-epoch", "3"]
+CYCLEGAN_TINY = ["--size", "32", "--filters", "2", "--blocks", "1", "--pool", "2", "--steps-per-epoch", "3"]
+DUALGAN_TINY = ["--size", "32", "--filters", "2", "--depth", "3", "--steps-per-epoch", "3"]
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +76,9 @@ def weights(path):
 
 def same_state(a, b):
     """Networks, optimisers, history and samples of two run folders are equal to the bit."""
-    for network in ("generator.keras", "discriminator.keras"):
+    networks = [sorted(p.name for p in (run / "checkpoint").glob("*.keras")) for run in (a, b)]
+    assert networks[0] == networks[1] and len(networks[0]) > 1
+    for network in networks[0]:
         for x, y in zip(weights(a / "checkpoint" / network), weights(b / "checkpoint" / network), strict=True):
             np.testing.assert_array_equal(x, y)
     with np.load(a / "checkpoint/training.npz") as x, np.load(b / "checkpoint/training.npz") as y:
@@ -85,6 +90,22 @@ def same_state(a, b):
     assert pictures == sorted(p.name for p in (b / "samples").glob("*.png"))
     for name in pictures:
         np.testing.assert_array_equal(iio.imread(a / "samples" / name), iio.imread(b / "samples" / name))
+
+
+def interrupted(command, monkeypatch, module, model, step, *args):
+    """A run that is told to stop in its step number `step`, of epoch 2, and is then called again to its end."""
+    train_step = model.train_step
+
+    def stop(gan, images):
+        if gan.steps == step:
+            signal.raise_signal(signal.SIGTERM)
+        return train_step(gan, images)
+
+    monkeypatch.setattr(model, "train_step", stop)
+    assert command(module, *args)[0] == 128 + signal.SIGTERM
+    monkeypatch.setattr(model, "train_step", train_step)
+    status, out, _ = command(module, *args)
+    assert status == 0 and "going on after epoch 1, step" in out
 
 
 def start(args, cwd, env=None, **kwargs):

@@ -16,7 +16,10 @@ def needs(backend):
         pytest.skip(f"{backend} is not installed")
 
 
-@pytest.mark.parametrize("model", ["dcgan", "deblur", "inpaint", "pix2pix", "srgan"])
+MODELS = ["cyclegan", "dcgan", "deblur", "dualgan", "inpaint", "pix2pix", "srgan"]
+
+
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("backend", OTHERS)
 def test_step_and_checkpoint(backend, model):
     needs(backend)

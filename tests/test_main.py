@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import DEBLUR_TINY, PIX2PIX_TINY, ROOT, SRGAN_TINY, TINY
+from conftest import CYCLEGAN_TINY, DEBLUR_TINY, DUALGAN_TINY, PIX2PIX_TINY, ROOT, SRGAN_TINY, TINY
 
 from zoo.__main__ import GROUND_FLOOR, models
 
@@ -64,8 +64,10 @@ def test_copies_of_two_models_share_a_folder(tmp_path):
 
 TRAIN = "print(gan.train(images, epochs=1, batch_size=4).epoch)"
 ALONE = {  # what a student would try first with the file alone
+    "cyclegan": f"gan = cyclegan.CycleGAN(32, 1, 2); images = (np.zeros((4, 32, 32, 3), 'uint8'),) * 2; {TRAIN}",
     "dcgan": f"gan = dcgan.DCGAN((28, 28, 1), 8, 4); images = np.zeros((8, 28, 28, 1), 'uint8'); {TRAIN}",
     "deblur": f"gan = deblur.Deblurrer(2, size=32); images = np.zeros((8, 32, 32, 3), 'uint8'); {TRAIN}",
+    "dualgan": f"gan = dualgan.DualGAN(32, 3, 2); images = (np.zeros((8, 32, 32, 3), 'uint8'),) * 2; {TRAIN}",
     "inpaint": (
         "from keras import Sequential, layers; images = np.zeros((2, 28, 28, 1), 'uint8'); "
         "g = Sequential([layers.Input((8,)), layers.Dense(784, 'tanh'), layers.Reshape((28, 28, 1))]); "
@@ -76,7 +78,14 @@ ALONE = {  # what a student would try first with the file alone
     "pix2pix": f"gan = pix2pix.Pix2Pix(size=32, filters=2); images = np.zeros((8, 32, 32, 3), 'uint8'); {TRAIN}",
     "srgan": f"gan = srgan.SRGAN(4, 1, 4, size=32, pretrain_steps=1); images = np.zeros((8, 32, 32, 3), 'u1'); {TRAIN}",
 }
-SMALL = {"dcgan": TINY, "deblur": DEBLUR_TINY, "pix2pix": PIX2PIX_TINY, "srgan": SRGAN_TINY}
+SMALL = {
+    "cyclegan": CYCLEGAN_TINY,
+    "dualgan": DUALGAN_TINY,
+    "dcgan": TINY,
+    "deblur": DEBLUR_TINY,
+    "pix2pix": PIX2PIX_TINY,
+    "srgan": SRGAN_TINY,
+}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -114,13 +123,17 @@ def test_importing_prints_nothing_and_names_no_backend(name):
     assert not imported & set(MODELS)
 
 
+SHARED = ("Player", "Batches", "to_uint8", "ground_floor")
+SHARED += ("Unpaired", "sketch", "sketches", "instance_norm", "load_domains", "take", "mean_image", "evaluate")
+
+
 def test_shared_blocks_are_identical():
     """The models repeat these blocks on purpose, to the letter."""
     blocks = {}
     for name in MODELS:
         text = (ROOT / "zoo" / f"{name}.py").read_text()
         for node in ast.parse(text).body:
-            if getattr(node, "name", None) in ("Player", "Batches", "to_uint8", "ground_floor"):
+            if getattr(node, "name", None) in SHARED:
                 blocks.setdefault(node.name, set()).add(ast.get_source_segment(text, node))
     assert blocks and all(len(versions) == 1 for versions in blocks.values())
 

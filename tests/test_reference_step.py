@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from zoo import dcgan, deblur, inpaint, pix2pix, srgan
+from zoo import cyclegan, dcgan, deblur, dualgan, inpaint, pix2pix, srgan
 
 tf = pytest.importorskip("tensorflow")
 if keras.backend.backend() != "tensorflow":
@@ -28,6 +28,19 @@ class Adam:
             self.m[i] = self.b1 * self.m.get(i, 0) + (1 - self.b1) * g
             self.v[i] = self.b2 * self.v.get(i, 0) + (1 - self.b2) * g**2
             w.assign(w.numpy() - rate * self.m[i] / (np.sqrt(self.v[i]) + self.eps))
+
+
+class RMSprop:
+    """Tieleman and Hinton 2012, lecture 6e, with epsilon under the root."""
+
+    def __init__(self, lr, rho=0.9, epsilon=1e-10):
+        self.lr, self.rho, self.eps, self.v = lr, rho, epsilon, {}
+
+    def apply(self, variables, gradients):
+        for i, (w, g) in enumerate(zip(variables, gradients, strict=True)):
+            g = g.numpy().astype(np.float64)
+            self.v[i] = self.rho * self.v.get(i, 0) + (1 - self.rho) * g**2
+            w.assign(w.numpy() - self.lr * g / np.sqrt(self.v[i] + self.eps))
 
 
 def cross_entropy(logits, target):
@@ -222,3 +235,116 @@ def test_pix2pix_step_equals_gradient_tape(dropout, patch):
         for name, value in expected.items():
             assert logs[name] == pytest.approx(float(value), rel=1e-5), name
         assert_equal_weights((gan.generator, g), (gan.discriminator, d))
+
+
+def twins(module, gan, build_generator, build_discriminator):
+    """Networks of the same weights as the four of `gan`: {name: network}."""
+    build = [build_generator, build_generator, build_discriminator, build_discriminator]
+    networks = {name: make() for name, make in zip(module.NETWORKS, build, strict=True)}
+    for name, network in networks.items():
+        network.set_weights(getattr(gan, name).get_weights())
+    return networks
+
+
+def squares(scores, target):
+    return tf.reduce_mean(tf.square(scores - target))
+
+
+def l1(x, y):
+    return tf.reduce_mean(tf.abs(x - y))
+
+
+@pytest.mark.parametrize("pool_size, identity", [(0, 0.5), (0, 0), (2, 0.5)])
+def test_cyclegan_step_equals_gradient_tape(pool_size, identity):
+    keras.utils.set_random_seed(3)
+    gan = cyclegan.CycleGAN(32, 1, 4, identity_weight=identity, pool_size=pool_size, total_steps=6, seed=7)
+    copies = twins(cyclegan, gan, lambda: cyclegan.build_generator(1, 4), lambda: cyclegan.build_discriminator(32, 4))
+    g_ab, g_ba, d_a, d_b = copies.values()
+    adams, pools, swaps = [Adam(2e-4) for _ in range(3)], {"a": [], "b": []}, 0
+    for step in range(6):
+        random = np.random.default_rng(step)
+        a, b = (random.uniform(-1, 1, (1, 32, 32, 3)).astype("float32") for _ in range(2))
+        logs = gan.train_step((a, b))
+        for adam in adams:
+            adam.lr = 2e-4 * min(1, 2 * (6 - step) / 6)
+        variables = g_ab.trainable_variables + g_ba.trainable_variables
+        with tf.GradientTape() as tape:
+            fake_a, fake_b = g_ba(b, training=True), g_ab(a, training=True)
+            adversarial = squares(d_a(fake_a, training=True), 1) + squares(d_b(fake_b, training=True), 1)
+            cycle = l1(g_ba(fake_b, training=True), a) + l1(g_ab(fake_a, training=True), b)
+            g_loss = adversarial + 10 * cycle
+            if identity:
+                same = l1(g_ba(a, training=True), a) + l1(g_ab(b, training=True), b)
+                g_loss += 10 * identity * same
+        adams[0].apply(variables, tape.gradient(g_loss, variables))
+        expected = {"g_loss": g_loss, "adversarial_loss": adversarial, "cycle_loss": cycle}
+        expected |= {"identity_loss": same} if identity else {}
+        draws = np.random.default_rng((7, step))
+        for domain, d, real, made, adam in (("a", d_a, a, fake_a, adams[1]), ("b", d_b, b, fake_b, adams[2])):
+            pool = pools[domain]
+            if len(pool) < pool_size:
+                pool.append(made)
+            elif pool_size and draws.random() < 0.5:
+                place, swaps = int(draws.integers(pool_size)), swaps + 1
+                pool[place], made = made, pool[place]
+            with tf.GradientTape() as tape:
+                scores = d(real, training=True), d(made, training=True)
+                d_loss = (squares(scores[0], 1) + squares(scores[1], 0)) / 2
+            adam.apply(d.trainable_variables, tape.gradient(d_loss, d.trainable_variables))
+            expected |= {f"d_{domain}_loss": d_loss}
+            expected |= {
+                f"d_{domain}_{kind}": tf.reduce_mean(s) for kind, s in zip(("real", "fake"), scores, strict=True)
+            }
+        assert set(logs) == set(expected)
+        for name, value in expected.items():
+            assert logs[name] == pytest.approx(float(value), rel=1e-5, abs=1e-6), name
+        assert_equal_weights(*((getattr(gan, name), copy) for name, copy in copies.items()))
+    assert swaps >= 2 * bool(pool_size)
+
+
+@pytest.mark.parametrize("critic_steps, dropout", [(1, 0), (3, 0), (1, 0.5)])
+def test_dualgan_step_equals_gradient_tape(critic_steps, dropout):
+    keras.utils.set_random_seed(3)
+    gan = dualgan.DualGAN(32, 3, 4, dropout, (300, 70), critic_steps, 0.02, seed=7)
+    copies = twins(
+        dualgan, gan, lambda: dualgan.build_generator(3, 4, dropout), lambda: dualgan.build_discriminator(32, 4)
+    )
+    g_ab, g_ba, d_a, d_b = copies.values()
+    optimizers = [RMSprop(5e-5) for _ in range(3)]
+    for step in range(2):
+        random = np.random.default_rng(step)
+        a, b = (random.uniform(-1, 1, (2 * critic_steps, 32, 32, 3)).astype("float32") for _ in range(2))
+        logs = gan.train_step((a, b))
+        gan._fix_noise(7, step)  # the same masks
+        for name in ("generator_ab", "generator_ba"):
+            for ours, theirs in zip(getattr(gan, name).layers, copies[name].layers, strict=True):
+                if isinstance(ours, keras.layers.Dropout):
+                    theirs.seed_generator.state.assign(ours.seed_generator.state)
+        parts = [(a[k::critic_steps], b[k::critic_steps]) for k in range(critic_steps)]
+        made = [(g_ba(y, training=True), g_ab(x, training=True)) for x, y in parts[:-1]]
+        variables = g_ab.trainable_variables + g_ba.trainable_variables
+        with tf.GradientTape() as tape:
+            x, y = parts[-1]
+            fake_a, fake_b = g_ba(y, training=True), g_ab(x, training=True)
+            back_a, back_b = l1(g_ba(fake_b, training=True), x), l1(g_ab(fake_a, training=True), y)
+            g_loss = 300 * back_a + 70 * back_b - tf.reduce_mean(d_a(fake_a)) - tf.reduce_mean(d_b(fake_b))
+        optimizers[0].apply(variables, tape.gradient(g_loss, variables))
+        made.append((fake_a, fake_b))
+        expected = {"g_loss": g_loss, "recovery_loss": back_a + back_b}
+        for i, (domain, d) in enumerate((("a", d_a), ("b", d_b))):
+            gaps = []
+            for part, fakes in zip(parts, made, strict=True):
+                with tf.GradientTape() as tape:
+                    gap = tf.reduce_mean(d(part[i])) - tf.reduce_mean(d(fakes[i]))
+                    d_loss = -gap
+                optimizers[1 + i].apply(d.trainable_variables, tape.gradient(d_loss, d.trainable_variables))
+                for v in d.trainable_variables:
+                    v.assign(np.clip(v.numpy(), -0.02, 0.02))
+                gaps.append(gap)
+            expected[f"gap_{domain}"] = tf.reduce_mean(gaps)
+        weights = np.concatenate([v.numpy().ravel() for d in (d_a, d_b) for v in d.trainable_variables])
+        expected["clipped"] = (np.abs(weights) == np.float32(0.02)).mean()
+        assert set(logs) == set(expected)
+        for name, value in expected.items():
+            assert logs[name] == pytest.approx(float(value), rel=1e-5, abs=1e-6), name
+        assert_equal_weights(*((getattr(gan, name), copy) for name, copy in copies.items()))

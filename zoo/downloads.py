@@ -23,6 +23,17 @@ CYCLEGAN = (
     "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets",
     "https://people.eecs.berkeley.edu/~taesung_park/CycleGAN/datasets",
 )
+# CycleGAN's data sets and their SHA-256 sums, as TensorFlow Datasets publishes them.
+UNPAIRED = {
+    "apple2orange": "845a191e9af8926408ea597001cd03a452e3300a1f44a79fe329b3d59f6e3eb8",
+    "cezanne2photo": "3a6c10ca21f9485862f1cbd707744b9dc258954a04631271d23a3605eeb63cff",
+    "horse2zebra": "a74d9d392eecca9966b51287a76ca126af473d9de4f3e8fc0e9cda08fa1730a1",
+    "iphone2dslr_flower": "8fcb5e374d631b107e1d961b8c4cd0a186aa2a4ff3e279923f4c426128de7113",
+    "monet2photo": "88f91b00fc228f97c9411fbf1880ec1d119c98f1722e4cfcfaa2fb35fac05b04",
+    "summer2winter_yosemite": "167fe1726807a9d22bd106b4a6c0bd7953b688af924ac1bf967439c4961e49f9",
+    "ukiyoe2photo": "02a2a2fb5ecf425ca1bf86aca7304377da64a2a1d3b86df54eb65e4068bf3b08",
+    "vangogh2photo": "362c3473e70be0944bda08d49d660eafdc2854df55d697835b8186d1d79caaff",
+}
 # Name: archive, mirrors, MD5 or SHA-256 sum, or None where none is published.
 # Pix2pix's hold pairs side by side in folders train and test or val, CycleGAN's folders trainA, trainB, testA, testB.
 ARCHIVES = {
@@ -32,11 +43,7 @@ ARCHIVES = {
     "edges2shoes": ("edges2shoes.tar.gz", PIX2PIX, "71da478b54fedde126e234a2a050bc15"),
     "edges2handbags": ("edges2handbags.tar.gz", PIX2PIX, "815592f22fa7f7534a286a25bb73bf03"),
     "night2day": ("night2day.tar.gz", PIX2PIX, None),
-    "horse2zebra": (
-        "horse2zebra.zip",
-        CYCLEGAN,
-        "a74d9d392eecca9966b51287a76ca126af473d9de4f3e8fc0e9cda08fa1730a1",
-    ),
+    **{name: (f"{name}.zip", CYCLEGAN, digest) for name, digest in UNPAIRED.items()},
 }
 
 

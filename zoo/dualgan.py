@@ -1,0 +1,529 @@
+"""DualGAN: photos as pencil sketches and back, or any two sets of images, without pairs, under Wasserstein critics.
+
+Yi, Zhang, Tan, Gong: DualGAN: Unsupervised Dual Learning for Image-to-Image Translation, arXiv:1704.02510.
+
+    image of A (batch, h, w, 3) in [-1, 1]; h, w multiples of 2**depth  ->  generator_ab  ->  image of B of that shape
+    image of B (batch, h, w, 3)                                         ->  generator_ba  ->  image of A of that shape
+    image of A or B (batch, 256, 256, 3)  ->  discriminator_a or _b: a critic (PatchGAN)  ->  values (batch, 30, 30, 1)
+
+A critic gives high values to real images. The gap is the mean value of real images minus that of made ones; as long as
+no weight leaves [-clip, clip], it estimates how far apart the two distributions are (their Wasserstein distance, up to
+a factor). The critic's loss is -gap; that of the generators is -(mean value of made images) + weight * L1 recovery.
+
+    python -m zoo.dualgan --epochs 5                        photos and sketches of other photos, no download
+    python -m zoo.dualgan --data horse2zebra                or apple2orange, monet2photo, ..., or a folder of yours
+                                                            with trainA and trainB in it
+    python -m zoo.dualgan --data my/cats --data-b my/dogs   two folders
+    python -m zoo.dualgan --data maps                       pairs; no image is used together with its partner
+    python -m zoo.dualgan --apply photo.jpg --direction AtoB   a picture of any size through the trained run
+    python -m zoo.dualgan --evaluate [SOURCE]               errors, beside those of doing nothing
+
+With `--apply` a picture of more than 1024 pixels is cut into tiles. Instance normalisation takes each tile's own mean
+and contrast away, so that neighbouring tiles may differ slightly in colour; smaller pictures are not cut.
+
+Differences from the paper:
+- The defaults are for laptops: `--size 256 --filters 64 --depth 8` are the paper's.
+- The generators have instance normalisation, as a batch has few images; the critics have none, which would undo what
+  the clipping of their weights is for.
+- In each step the generators are updated before the critics, not after them, so that the images that they have just
+  made serve both; each of the `--critic-steps` updates gets images of its own, the generators those of the last one.
+- The authors' later code has a gradient penalty (Gulrajani et al., arXiv:1704.00028) in place of the clipping. It needs
+  the critic's gradient inside the loss, for which each backend has code of its own: it is left out here.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers, ops
+from skimage import color
+from skimage.filters import gaussian
+
+NETWORKS = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
+PHOTOS_A, PHOTOS_B = [0, 1, 3, 4], [2, 5, 6]  # of scikit-image's, for `sketches`: seen as they are, and drawn
+
+
+def build_generator(depth=8, filters=64, dropout=0.5, name="generator"):
+    """pix2pix's U-Net: images (batch, h, w, 3) in [-1, 1] -> the same shape; h and w are multiples of 2**depth.
+
+    The dropout is the noise: call the model with `training=True` for it; `predict` leaves it out.
+
+    Args:
+        depth: layers of the encoder, each of which halves the map, and of the decoder.
+        filters: width of the first layer; each layer of the encoder is twice as wide as the one before, up to 8 times.
+        dropout: share of the values that the first three layers of the decoder lose.
+    """
+    x = image = keras.Input((None, None, 3), name="image")
+    maps, widths = [], [filters * min(2**i, 8) for i in range(depth)]
+    for i, width in enumerate(widths):
+        plain = i in (0, depth - 1)  # the innermost map may be a single value, whose normalisation is zero
+        x = layers.LeakyReLU(negative_slope=0.2)(x) if i else x
+        x = layers.Conv2D(width, 4, 2, "same", use_bias=plain, kernel_initializer=normal())(x)
+        x = x if plain else instance_norm()(x)
+        maps.append(x)
+    maps.pop()
+    for i, width in enumerate(reversed(widths[:-1])):
+        x = layers.Conv2DTranspose(width, 4, 2, "same", use_bias=False, kernel_initializer=normal())(layers.ReLU()(x))
+        x = instance_norm()(x)
+        x = layers.Dropout(dropout, seed=i)(x) if dropout and i < 3 else x
+        x = layers.Concatenate()([x, maps.pop()])
+    x = layers.Conv2DTranspose(3, 4, 2, "same", kernel_initializer=normal())(layers.ReLU()(x))
+    return keras.Model(image, layers.Activation("tanh", dtype="float32")(x), name=name)
+
+
+def build_discriminator(size=256, filters=64, name="discriminator"):
+    """The critic, pix2pix's 70 x 70 PatchGAN: images (batch, size, size, 3) in [-1, 1] -> values (batch, h, w, 1).
+
+    Args:
+        size: 24 or more; the map for 256 is 30 x 30.
+        filters: width of the first layer; each layer is twice as wide as the one before, up to 8 times.
+    """
+    x = image = keras.Input((size, size, 3), name="image")
+    for i in range(4):
+        # Keras' padding "same" is another one, with which a map of 32 x 32 would not become one of 31 x 31.
+        x = layers.ZeroPadding2D(1)(x)
+        x = layers.Conv2D(filters * 2**i, 4, 2 if i < 3 else 1, kernel_initializer=normal())(x)
+        x = layers.LeakyReLU(negative_slope=0.2)(x)
+    x = layers.Conv2D(1, 4, kernel_initializer=normal())(layers.ZeroPadding2D(1)(x))
+    return keras.Model(image, layers.Activation("linear", dtype="float32")(x), name=name)
+
+
+def normal():
+    """All weights are drawn from a normal distribution of standard deviation 0.02, as in pix2pix."""
+    return keras.initializers.RandomNormal(0.0, 0.02)
+
+
+def instance_norm():
+    """Normalises each map over one image; a scale beside the shift would be the next convolution's business."""
+    return layers.GroupNormalization(groups=-1, epsilon=1e-5, scale=False)
+
+
+class Clip(keras.constraints.Constraint):
+    """Keeps weights in [-limit, limit]. An optimiser applies a variable's constraint after each of its updates."""
+
+    def __init__(self, limit):
+        self.limit = limit
+
+    def __call__(self, weights):
+        return ops.clip(weights, -self.limit, self.limit)
+
+
+def sketch(image):
+    """A pencil sketch, float (h, w) in [0, 1], of an RGB image in [0, 1]: white but where it is darker than around."""
+    grey = color.rgb2gray(image) + 0.05  # so that what is evenly black is white too
+    return np.minimum(grey / gaussian(grey, 3), 1)
+
+
+def sketches(images):
+    """Pencil sketches of float images (batch, h, w, 3) in [-1, 1], in that shape and range."""
+    drawn = np.stack([sketch((image + 1) / 2) for image in images])
+    return np.repeat(2 * drawn[..., None] - 1, 3, axis=-1).astype("float32")
+
+
+class Player(keras.Model):
+    """One player of the game: a functional model over several networks, whose optimiser moves only `networks`.
+
+    Keras asks `trainable_variables` who learns. Switching `trainable` flags instead, as tutorials for older Keras do,
+    leaves the discriminator without any weights to train, and its batch normalisation in the wrong mode.
+    """
+
+    def __init__(self, inputs, outputs, networks, **kwargs):
+        super().__init__(inputs, outputs, **kwargs)
+        self.networks = networks
+
+    @property
+    def trainable_variables(self):
+        return [v for network in self.networks for v in network.trainable_variables]
+
+    @property
+    def non_trainable_variables(self):
+        moved = {id(v) for v in self.trainable_variables}
+        return [v for v in self.variables if id(v) not in moved]
+
+    trainable_weights, non_trainable_weights = trainable_variables, non_trainable_variables
+
+
+class Batches(keras.utils.PyDataset):
+    """uint8 images (count, height, width, channels) as shuffled float32 batches in [-1, 1], anew for each `epoch`."""
+
+    def __init__(self, images, batch_size, seed):
+        super().__init__()
+        if images.dtype != np.uint8 or images.ndim != 4 or len(images) < batch_size:
+            raise ValueError(
+                f"images are {images.dtype} {images.shape}, but a uint8 array (count, height, width, channels) "
+                f"is needed with at least batch_size={batch_size} images"
+            )
+        self.images, self.batch_size, self.seed, self.epoch = images, batch_size, seed, 0
+
+    def __len__(self):
+        return len(self.images) // self.batch_size
+
+    def __getitem__(self, step):
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.images))
+        chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
+        return self.images[chosen].astype("float32") / 127.5 - 1
+
+
+class Unpaired(keras.utils.PyDataset):
+    """Batches (a, b) of two PyDatasets, each in its own order; an epoch is once over the larger one."""
+
+    def __init__(self, a, b):
+        super().__init__()
+        self.a, self.b, self.epoch = a, b, 0
+
+    def __len__(self):
+        return max(len(self.a), len(self.b))
+
+    def __getitem__(self, step):
+        self.a.epoch = self.b.epoch = self.epoch
+        return self.a[step % len(self.a)], self.b[step % len(self.b)]
+
+
+def to_uint8(images):
+    """Float images in [-1, 1] as uint8."""
+    return np.clip(np.rint((np.asarray(images) + 1) * 127.5), 0, 255).astype(np.uint8)
+
+
+def mean_output(_, output):
+    """Loss: the output itself."""
+    return output
+
+
+class Combined(Player):
+    """Both G under both critics, which stay put. Its logs hold the images made, for the critics' own steps."""
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        logs = super().compute_metrics(x, y, y_pred, sample_weight)
+        return logs | {name: y_pred[name] for name in ("fake_a", "fake_b")}
+
+
+class DualGAN:
+    """The four networks and their game.
+
+    Args:
+        size: side of the training images in pixels, a multiple of 2**depth.
+        depth, filters, dropout: see `build_generator`.
+        recovery_weights: of the L1 recovery of A and of B, the paper's lambda_U and lambda_V.
+        critic_steps: updates of both critics for each of the generators, every one with images of its own.
+        clip: the critics' weights stay in [-clip, clip].
+        learning_rate: of all RMSprop optimisers.
+        deterministic: at test without noise.
+        seed: fixes the noise of every step; `keras.utils.set_random_seed` fixes the first weights.
+    """
+
+    def __init__(self, size=256, depth=8, filters=64, dropout=0.5, recovery_weights=(100, 100), critic_steps=2,
+                 clip=0.1, learning_rate=5e-5, deterministic=False, seed=0):  # fmt: skip
+        self.size, self.critic_steps, self.clip, self.deterministic = size, critic_steps, clip, deterministic
+        self.seed, self.steps = seed, 0
+        self.generator_ab = build_generator(depth, filters, dropout, "generator_ab")
+        self.generator_ba = build_generator(depth, filters, dropout, "generator_ba")
+        self.discriminator_a = build_discriminator(size, filters, "discriminator_a")
+        self.discriminator_b = build_discriminator(size, filters, "discriminator_b")
+        for variable in self.discriminator_a.trainable_variables + self.discriminator_b.trainable_variables:
+            variable.constraint = Clip(clip)
+
+        # The generators' step: the critics should value their images, and what goes there and back should be as it
+        # was. Of the images for the critics' other steps they are only to make theirs.
+        a, b = (keras.Input((critic_steps, size, size, 3)) for _ in range(2))
+        last_a, last_b = a[:, -1], b[:, -1]
+        fake_a, fake_b = self.generator_ba(last_b), self.generator_ab(last_a)
+        outputs = {
+            "fake_a": self._with_others(fake_a, self.generator_ba, b),
+            "fake_b": self._with_others(fake_b, self.generator_ab, a),
+            "adversarial_a": self.discriminator_a(fake_a),
+            "adversarial_b": self.discriminator_b(fake_b),
+            "recovery_a": self.generator_ba(fake_b),
+            "recovery_b": self.generator_ab(fake_a),
+        }
+        outputs = {name: layers.Identity(name=name, dtype="float32")(output) for name, output in outputs.items()}
+        self.combined = Combined([a, b], outputs, [self.generator_ab, self.generator_ba], name="combined")
+        weights = dict(zip(("recovery_a", "recovery_b"), recovery_weights, strict=True))
+        losses = dict.fromkeys(weights, "mae") | dict.fromkeys(("adversarial_a", "adversarial_b"), mean_output)
+        weights |= {"adversarial_a": -1, "adversarial_b": -1}
+        self.combined.compile(self._rmsprop(learning_rate), loss=losses, loss_weights=weights)
+
+        self.d_step_a = self._critic_step(self.discriminator_a, learning_rate)
+        self.d_step_b = self._critic_step(self.discriminator_b, learning_rate)
+        for player in (self.combined, self.d_step_a, self.d_step_b):
+            player.optimizer.build(player.trainable_variables)  # so that `load` finds its variables
+
+    def _with_others(self, last, generator, images):
+        """What G makes of all images (batch, critic_steps, ...), given what it has made of the last."""
+        if self.critic_steps == 1:
+            return last[:, None]
+        shape = self.critic_steps - 1, self.size, self.size, 3
+        others = generator(ops.reshape(images[:, :-1], (-1, *shape[1:])))
+        return ops.concatenate([ops.reshape(ops.stop_gradient(others), (-1, *shape)), last[:, None]], axis=1)
+
+    def _rmsprop(self, learning_rate):
+        # Clipped critics have small gradients, of which Keras' own epsilon would make next to nothing.
+        return keras.optimizers.RMSprop(learning_rate, epsilon=1e-10)
+
+    def _critic_step(self, critic, learning_rate):
+        real, fake = keras.Input((self.size, self.size, 3)), keras.Input((self.size, self.size, 3))
+        outputs = {
+            "real": layers.Identity(name="real")(critic(real)),
+            "fake": layers.Identity(name="fake")(critic(fake)),
+        }
+        player = Player([real, fake], outputs, [critic], name=f"{critic.name}_step")
+        losses, weights = {"real": mean_output, "fake": mean_output}, {"real": -1, "fake": 1}  # the loss is -gap
+        player.compile(self._rmsprop(learning_rate), loss=losses, loss_weights=weights)
+        return player
+
+    def train_step(self, images):
+        """One update of both G, `critic_steps` of both critics: losses, mean gaps, share of the weights at the limits.
+
+        Args:
+            images: two float32 arrays (a, b) of critic_steps * batch_size images in [-1, 1].
+        """
+        a, b = (np.reshape(x, (-1, self.critic_steps, *x.shape[1:])) for x in images)
+        nothing = np.zeros((len(a), *self.discriminator_a.output_shape[1:]), "float32")  # Keras wants targets
+        targets = {"adversarial_a": nothing, "adversarial_b": nothing, "fake_a": a, "fake_b": b}
+        targets |= {"recovery_a": a[:, -1], "recovery_b": b[:, -1]}
+        self._fix_noise(self.seed, self.steps)
+        self.steps += 1
+        self.combined.reset_metrics()  # older Keras returns running means without it
+        g = self.combined.train_on_batch([a, b], targets, return_dict=True)
+        logs = {"g_loss": g["loss"], "recovery_loss": g["recovery_a_loss"] + g["recovery_b_loss"]}
+        for domain, real, critic in (("a", a, self.d_step_a), ("b", b, self.d_step_b)):
+            gaps = []
+            for i in range(self.critic_steps):
+                critic.reset_metrics()
+                inputs, targets = [real[:, i], g[f"fake_{domain}"][:, i]], {"real": nothing, "fake": nothing}
+                gaps.append(-critic.train_on_batch(inputs, targets, return_dict=True)["loss"])
+            logs[f"gap_{domain}"] = np.mean(gaps)
+        logs["clipped"] = self.clipped()
+        return {name: float(value) for name, value in logs.items()}
+
+    def clipped(self):
+        """The share of the critics' weights that lie at the limits: with most of them there, a critic has no choice."""
+        weights = self.discriminator_a.trainable_variables + self.discriminator_b.trainable_variables
+        at_limit = sum(ops.sum(ops.cast(ops.abs(v) >= self.clip, "float32")) for v in weights)
+        return float(at_limit) / sum(np.prod(v.shape) for v in weights)
+
+    def _fix_noise(self, seed, place):
+        """The dropout's next draw follows from these two numbers alone, so that a stopped run goes on exactly."""
+        both = self.generator_ab.layers + self.generator_ba.layers
+        for i, layer in enumerate(each for each in both if isinstance(each, layers.Dropout)):
+            layer.seed_generator.state.assign(np.random.default_rng((seed, place, i)).integers(2**30, size=2))
+
+    def train(self, images, epochs, batch_size=1, callbacks=(), initial_epoch=0, initial_step=0):
+        """Trains for `epochs` epochs in all; the first is `initial_epoch`, from its step `initial_step` on.
+
+        Args:
+            images: those of A and those of B, each uint8 (count, size, size, 3) or a PyDataset of float32 batches in
+                [-1, 1]; or one PyDataset of two batches (a, b).
+            batch_size: for arrays; a step takes critic_steps times as many. A PyDataset brings its own.
+            callbacks: Keras callbacks; they see `combined` as their model.
+
+        Returns:
+            keras.callbacks.History: of each epoch the mean of what `train_step` returns.
+        """
+        if not isinstance(images, keras.utils.PyDataset):
+            datasets = (Batches(x, self.critic_steps * batch_size, self.seed + i) if isinstance(x, np.ndarray) else x
+                        for i, x in enumerate(images))  # fmt: skip
+            images = Unpaired(*datasets)
+        history = keras.callbacks.History()
+        callbacks = keras.callbacks.CallbackList(
+            [history, *callbacks], add_progbar=True, model=self.combined, epochs=epochs, steps=len(images), verbose=1
+        )
+        self.combined.stop_training = False
+        callbacks.on_train_begin()
+        for epoch in range(initial_epoch, epochs):
+            images.epoch = epoch  # fixes the order of the images
+            callbacks.on_epoch_begin(epoch)
+            steps = []
+            for step in range(initial_step, len(images)):
+                callbacks.on_train_batch_begin(step)
+                steps.append(self.train_step(images[step]))
+                callbacks.on_train_batch_end(step, steps[-1])
+            initial_step = 0
+            names = dict.fromkeys(name for logs in steps for name in logs)
+            means = {name: float(np.mean([logs[name] for logs in steps if name in logs])) for name in names}
+            callbacks.on_epoch_end(epoch, means)
+            if self.combined.stop_training:
+                break
+        callbacks.on_train_end()
+        return history
+
+    def translate(self, images, direction="AtoB", seed=0):
+        """uint8 images (batch, h, w, 3) of A (or of B: "BtoA"), h and w multiples of 2**depth -> of the other domain.
+
+        The dropout's draws follow from `seed`.
+        """
+        generator = self.generator_ab if direction == "AtoB" else self.generator_ba
+        results = []
+        for i, image in enumerate(images):  # one by one: no picture is to depend on the others
+            self._fix_noise(seed, i)
+            x = image[None].astype("float32") / 127.5 - 1
+            results.append(ops.convert_to_numpy(generator(x, training=not self.deterministic)))
+        return to_uint8(np.concatenate(results))
+
+    def save(self, folder):
+        """Writes the networks as .keras files, and what else training goes on from, into a folder."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in NETWORKS:
+            getattr(self, name).save(folder / f"{name}.keras")
+        state = {f"optimizer_{i}": ops.convert_to_numpy(v) for i, v in enumerate(self._optimizer_variables())}
+        np.savez(folder / "training.npz", steps=self.steps, **state)
+
+    def load(self, folder):
+        """Takes over what `save` wrote from a model of the same shape."""
+        folder = Path(folder)
+        for name in NETWORKS:
+            getattr(self, name).load_weights(folder / f"{name}.keras")
+        with np.load(folder / "training.npz") as state:
+            self.steps = int(state["steps"])
+            for i, variable in enumerate(self._optimizer_variables()):
+                variable.assign(state[f"optimizer_{i}"])
+
+    def _optimizer_variables(self):
+        return [v for player in (self.combined, self.d_step_a, self.d_step_b) for v in player.optimizer.variables]
+
+
+def load_domains(dataset, options, source, split, batch_size=1):
+    """The images of A and of B (two dataset.Images), and whether they are pairs: the first of both, the second, ...
+
+    From the "train" half of pairs each domain gets other ones: no image is there together with its partner.
+    """
+
+    def load(source, seed, domain=None):
+        zoom = options.data == "sketches"  # few large photos: squares of any size
+        crop, jitter = ("zoom", 1) if zoom else ("center", 286 / 256 if split == "train" else 1)
+        return dataset.load(source, options.size, 3, batch_size, split, crop, True, jitter, seed=seed, domain=domain)
+
+    seed, other = options.seed, options.seed + (split == "train")  # equal seeds cut equal squares out
+    if options.data == "sketches":
+        source, halves = "photos" if source == "sketches" else source, (PHOTOS_A, PHOTOS_B)
+        a, b = load(source, seed), load(source, other)
+        b.map = sketches
+    elif options.data_b and source == options.data:
+        return load(source, seed), load(options.data_b, other), False
+    else:
+        a, b = load(source, seed, "A"), load(source, other, "B")
+        try:
+            half = load(source, seed, "AB").count // 2
+        except dataset.DataError:
+            return a, b, False
+        halves = range(half), range(half, 2 * half)
+    if split == "train":
+        a.items, b.items = a.items.subset(halves[0]), b.items.subset(halves[1])
+        if not a.count:
+            raise dataset.DataError(f"{source} has a single pair to train on: A and B are taken of different ones")
+    return a, b, True
+
+
+def take(dataset, options, source, split, n):
+    """n images of A and of B of one half of a source, or as many as there are, uint8, and whether they are pairs."""
+    zoom = options.data == "sketches"
+    a, b, paired = load_domains(dataset, options, source, split, n if zoom else 1)
+    return (to_uint8(a[0]), to_uint8(b[0]), paired) if zoom else (a.take(n), b.take(n), paired)
+
+
+def mean_image(images, n=200):
+    """The mean of n images of a domain (dataset.Images), uint8."""
+    images.steps = n
+    return to_uint8(np.mean([images[i][0] for i in range(n)], axis=0))
+
+
+def evaluate(gan, a, b, metrics, means=None):
+    """Means over uint8 images of A and of B: {direction and row: {column: number}}; L1 is in grey levels.
+
+    The row "made" has how far G moves an image (L1; near 0 where it has learnt to do nothing), and the cycle error (L1
+    of there and back). With `means`, the mean images of A and of B, the images are taken for pairs: then there are the
+    distances to the truth too, beside those of the input as it is and of the mean image. PSNR is on RGB, SSIM on Y.
+    """
+
+    def l1(x, y):
+        return float(np.abs(x.astype(float) - y).mean())
+
+    result = {}
+    for direction, back, x, truth, mean in (("AtoB", "BtoA", a, b, 1), ("BtoA", "AtoB", b, a, 0)):
+        made = gan.translate(x, direction)
+        rows = {"made": {"moved": l1(made, x), "cycle": l1(gan.translate(made, back), x)}}
+        if means is not None:
+            for name, images in {"made": made, "input": x, "mean": np.broadcast_to(means[mean], x.shape)}.items():
+                pairs = list(zip(images, truth, strict=True))
+                row = rows.setdefault(name, {}) | {"L1": l1(images, truth)}
+                row["PSNR dB"] = float(np.mean([metrics.psnr(*pair) for pair in pairs]))
+                rows[name] = row | {"SSIM": float(np.mean([metrics.ssim(*map(metrics.luma, p)) for p in pairs]))}
+        result |= {f"{direction} {name}": row for name, row in rows.items()}
+    return result
+
+
+def ground_floor(*names):
+    """The zoo's modules of these names: from the zoo, or copied to lie beside this file."""
+    try:
+        return [importlib.import_module(f"{__package__}.{name}" if __package__ else name) for name in names]
+    except ModuleNotFoundError as error:
+        if error.name not in names:
+            raise
+        model = Path(__file__).stem
+        advice = f"`python -m zoo copy {model} FOLDER`, in the zoo, puts all of them into a folder"
+        print(f"error: {model}.py's command line needs {', '.join(names)} (.py) beside it: {advice}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def main(argv=None):
+    """The command line: trains, goes on with a run, or with --apply or --evaluate uses it."""
+    dataset, metrics, photos, runs = ground_floor("dataset", "metrics", "photos", "runs")
+    least = 100  # steps in an epoch
+    parser = runs.parser("dualgan", __doc__, data="sketches", size=64, batch_size=1, learning_rate=5e-5, steps=least)
+    add = parser.add_argument
+    add("--data-b", metavar="SOURCE", help="images of domain B; --data then has those of domain A")
+    add("--depth", type=runs.number(int, 2, 9), default=5, metavar="N", help="halvings in the U-Net (%(default)s)")
+    add("--filters", type=runs.positive, default=32, metavar="N", help="width; the paper's is 64 (%(default)s)")
+    share, weight = runs.number(float, 0, 0.9), runs.number(float, 0)
+    add("--dropout", type=share, default=0.5, metavar="X", help="share of the values dropped as noise (%(default)s)")
+    weights = {"type": weight, "nargs": 2, "metavar": ("A", "B"), "default": [100.0, 100.0]}
+    add("--recovery-weights", **weights, help="of the L1 recovery of both domains (100 100)")
+    add("--critic-steps", type=runs.positive, default=2, metavar="N", help="for each of the generators (%(default)s)")
+    add(
+        "--clip",
+        type=runs.number(float, 1e-4),
+        default=0.1,
+        metavar="X",
+        help="limit of critics' weights (%(default)s)",
+    )
+    add("--deterministic", action="store_true", help="no dropout in samples, --apply and --evaluate")
+    add("--apply", nargs="+", metavar="PHOTO", help="translate pictures of any size, and end")
+    add("--direction", choices=["AtoB", "BtoA"], default="AtoB", help="of --apply (%(default)s)")
+    o = runs.parse(parser, argv, actions=("apply", "evaluate"), free=("direction", "deterministic"))
+
+    with runs.errors(ValueError):
+        if o.size % 2**o.depth or o.size < 24:
+            raise ValueError(f"--size {o.size} should be a multiple of {2**o.depth} (of --depth {o.depth}), 24 or more")
+        if not (o.apply or o.evaluate):
+            a, b, _ = load_domains(dataset, o, o.data, "train", o.batch_size * o.critic_steps)
+            o.steps_per_epoch = a.steps = b.steps = o.steps_per_epoch or max(len(a), len(b), least)
+            real_a, real_b, _ = take(dataset, o, o.data, "test", 4)
+        gan = DualGAN(o.size, o.depth, o.filters, o.dropout, o.recovery_weights, o.critic_steps, o.clip,
+                      o.learning_rate, o.deterministic, o.seed)  # fmt: skip
+
+    if o.apply or o.evaluate:
+        with runs.errors(dataset.DataError, photos.PhotoError):
+            runs.load_trained(o, gan)
+            if o.evaluate:
+                a, b, paired = take(dataset, o, *runs.held_out(o), 64)
+                means = [mean_image(x) for x in load_domains(dataset, o, o.data, "train")[:2]] if paired else None
+                runs.report(o, evaluate(gan, a, b, metrics, means))
+            for source, target in photos.targets(o.apply, o.output, o.direction) if o.apply else ():
+                tiles = {"tile": 1024, "halo": 64, "multiple": 2**o.depth}
+                photos.apply(source, target, lambda x: gan.translate(x, o.direction, o.seed), **tiles, colour=True)
+                print(f"wrote {target}")
+        return
+
+    def sample():
+        fake_b, fake_a = gan.translate(real_a, "AtoB"), gan.translate(real_b, "BtoA")
+        columns = [real_a, fake_b, gan.translate(fake_b, "BtoA"), real_b, fake_a, gan.translate(fake_a, "AtoB")]
+        return runs.grid(np.stack([image for row in zip(*columns, strict=False) for image in row]), 6)
+
+    with runs.errors(dataset.DataError), runs.Run(o, gan, sample) as run:
+        gan.train(Unpaired(a, b), o.epochs, callbacks=[run], **run.position)
+
+
+if __name__ == "__main__":
+    main()
