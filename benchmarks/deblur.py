@@ -37,7 +37,7 @@ def tape_step(gan):
             restored = g(blurred, training=True)
             logits = d(restored, training=True)
             pixel = tf.reduce_mean(tf.abs(restored - sharp))
-            g_loss = pixel + 1e-3 * BCE(tf.ones_like(logits), logits)
+            g_loss = pixel + 1e-4 * BCE(tf.ones_like(logits), logits)
         g_adam.apply(tape.gradient(g_loss, g.trainable_variables), g.trainable_variables)
         return d_loss, g_loss, pixel, tf.reduce_mean(tf.sigmoid(real)), tf.reduce_mean(tf.sigmoid(fake))
 

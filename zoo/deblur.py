@@ -192,7 +192,7 @@ class Deblurrer:
     """
 
     def __init__(self, filters=32, skips=True, size=64, blur="mixed", sigma=(1, 3), length=(5, 15), loss="l1",
-                 adversarial_weight=1e-3, learning_rate=1e-3, steps=None, seed=0):  # fmt: skip
+                 adversarial_weight=1e-4, learning_rate=1e-3, steps=None, seed=0):  # fmt: skip
         self.blur, self.sigma, self.length = blur, sigma, length
         self.adversarial_weight, self.seed, self.steps = adversarial_weight, seed, 0
         self.generator = generator = build_generator(filters, skips)
@@ -378,7 +378,7 @@ def main(argv=None):
     add("--length", **pixels, default=[5.0, 15.0], help="of the motion blur, in pixels (5 15)")
     add("--loss", choices=["l1", "l2"], default="l1", help="of the pixels (%(default)s)")
     weight = runs.number(float, 0)
-    add("--adversarial-weight", type=weight, default=1e-3, metavar="X", help="beside the pixel loss (%(default)s)")
+    add("--adversarial-weight", type=weight, default=1e-4, metavar="X", help="beside the pixel loss (%(default)s)")
     add("--apply", nargs="+", metavar="PHOTO", help="sharpen photos of any size, and end")
     o = runs.parse(parser, argv, actions=("apply", "evaluate"))
 
@@ -391,7 +391,7 @@ def main(argv=None):
             images = dataset.load(o.data, o.size, 3, o.batch_size, crop="random", flip=True, seed=o.seed)
             o.steps_per_epoch = images.steps = o.steps_per_epoch or max(len(images), least)
             sharp = dataset.load(o.data, 2 * o.size, 3, split="test", crop="random").take(8)
-        steps = o.epochs * (o.steps_per_epoch or 1)
+        steps = o.epochs * (o.steps_per_epoch or least)
         gan = Deblurrer(o.filters, o.skips, o.size, o.blur, o.sigma, o.length, o.loss, o.adversarial_weight,
                         o.learning_rate, steps, o.seed)  # fmt: skip
 

@@ -434,7 +434,8 @@ def main(argv=None):
             if o.epochs > o.pretrain_epochs:
                 vgg, o.vgg = find_vgg(o.vgg, o.vgg_layer)
         keras.utils.set_random_seed(o.seed)  # the same first weights, whatever VGG19 has drawn
-        steps = [o.pretrain_epochs * o.steps_per_epoch, max(0, o.epochs - o.pretrain_epochs) * o.steps_per_epoch]
+        epoch = o.steps_per_epoch or least
+        steps = [o.pretrain_epochs * epoch, max(0, o.epochs - o.pretrain_epochs) * epoch]
         gan = SRGAN(o.scale, o.blocks, o.filters, o.image_skip, o.size, *steps, o.learning_rate, vgg,
                     o.adversarial_weight, o.seed)  # fmt: skip
 
