@@ -15,8 +15,11 @@ arXiv:1607.07539.
 No network is trained here. For each image a z is sought with G(z) like the image around the hole (context loss), and
 real to the discriminator (prior loss); then G(z) is joined into the hole.
 
+Measured with the DCGAN of `python -m zoo.dcgan --data fashion_mnist --epochs 5`, then `python -m zoo.inpaint
+--evaluate`, in the hole: 17.27 dB and SSIM 0.597; an untrained generator 14.03 and 0.386, biharmonic 12.65 and 0.365.
+
 Differences from the paper:
-- Adam takes 300 steps of 0.1 instead of 1500; further ones changed nothing on Fashion-MNIST.
+- Adam takes 300 steps of 0.1 instead of 1500.
 - The window of the context weights is 15 pixels wide instead of 7, with which the search sees no more than 3 pixels
   around the hole; `--window 7` is the paper's, `--window 0` lets all known pixels count alike (arXiv version 1).
 - `--restarts` begins from several z, as the authors' published code does; their optimiser is `--optimizer nesterov`.
