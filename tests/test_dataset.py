@@ -17,7 +17,7 @@ def batches(images, epoch):
     return [images[i] for i in range(len(images))]
 
 
-@pytest.mark.parametrize("source, channels", [("photos", 3), ("faces", 1), ("textures", 1)])
+@pytest.mark.parametrize("source, channels", [("photos", 3), ("scenes", 3), ("faces", 1), ("textures", 1)])
 def test_embedded_sets_need_no_download(source, channels):
     images = load(source, size=32, batch_size=4)
     assert images.shape == (32, 32, channels)

@@ -369,7 +369,7 @@ def test_pairs_and_sketches_on_the_command_line(command, tmp_path):
         (["--size", "64", "--patch", "286"], "--size 128 or more"),
         (["--patch", "7"], "--patch"),
         (["--task", "dream"], "--task"),
-        (["--task", "pairs"], "photos has no domains A and B"),
+        (["--task", "pairs"], "scenes has no domains A and B"),
         (["--task", "pairs", "--data", "odd"], "its width of 47 pixels is odd"),
         (["--task", "pairs", "--data", "alone"], "has no partner of that name"),
         (["--task", "pairs", "--data", "unequal"], "not equally large"),

@@ -5,6 +5,7 @@
 
 Names:
     photos, faces, textures         inside the scikit-image package: no download
+    scenes                          the photos without those by microscope and telescope, and of an eye's retina
     mnist, fashion_mnist, cifar10   downloaded once by keras.datasets, with labels
     facades, maps, horse2zebra, ... two domains, A and B: downloaded once into the folder data; all are in downloads.py
 Paths:
@@ -45,10 +46,11 @@ PHOTOS = {
     + ["retina.jpg"],
     "test": ["chelsea.png"],
 }
+SCENES = {"train": PHOTOS["train"][:4], "test": PHOTOS["test"]}
 TEXTURES = {"train": ["brick.png", "grass.png"], "test": ["gravel.png"]}
 DOWNLOADS = ("mnist", "fashion_mnist", "cifar10")
-NAMES = ("photos", "faces", "textures", *DOWNLOADS, *downloads.ARCHIVES)
-RANDOM_CROPS = ("photos", "textures")  # few large pictures: many different crops
+NAMES = ("photos", "scenes", "faces", "textures", *DOWNLOADS, *downloads.ARCHIVES)
+RANDOM_CROPS = ("photos", "scenes", "textures")  # few large pictures: many different crops
 CACHE_BYTES = 256 * 2**20
 AHEAD = 4  # batches decoded before they are asked for
 MAX_FILE_BYTES = 200 * 2**20
@@ -324,7 +326,7 @@ def load(
         split: "train", "test" or "all".
         crop: "center" shrinks or enlarges the short side to `size` and keeps the middle; "random" cuts a square of
             `size` at a random place, at the picture's own scale; "zoom" a square of any size from there to the whole
-            short side, shrunk to `size`; None is "random" for photos and textures only.
+            short side, shrunk to `size`; None is "random" for the names of RANDOM_CROPS only.
         flip: mirrors every other image, at random.
         jitter: with "center", the middle is taken this much larger, and a random square of `size` cut out of it.
         steps: batches in an epoch; None is one pass over the images.
@@ -363,8 +365,8 @@ def _find(source, split, domain):
         raise DataError(
             f"{source} has no domains A and B, as {', '.join(downloads.ARCHIVES)} or a folder of yours have"
         )
-    if source in ("photos", "textures"):
-        halves = PHOTOS if source == "photos" else TEXTURES
+    if source in RANDOM_CROPS:
+        halves = {"photos": PHOTOS, "scenes": SCENES, "textures": TEXTURES}[source]
         folder = os.path.join(os.path.dirname(skimage.__file__), "data")
         names = halves["train"] + halves["test"] if split == "all" else halves[split]
         return _Files(source, [os.path.join(folder, name) for name in names])

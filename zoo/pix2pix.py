@@ -5,7 +5,7 @@ Isola, Zhu, Zhou, Efros: Image-to-Image Translation with Conditional Adversarial
     input x (batch, 256, 256, 1 or 3) in [-1, 1]  ->  generator (U-Net)         ->  output (batch, 256, 256, 2 or 3)
     x and an output, or the true target y         ->  discriminator (PatchGAN)  ->  logits (batch, 30, 30): real?
 
-    python -m zoo.pix2pix --epochs 5                                    colorizes; trains on 7 photos, no download
+    python -m zoo.pix2pix --epochs 5                                    colorizes; trains on 4 photos, no download
     python -m zoo.pix2pix --data my/photos --epochs 50                  your own photos
     python -m zoo.pix2pix --task sketch                                 pencil sketch to photo
     python -m zoo.pix2pix --task pairs --data facades --direction BtoA  or maps, edges2shoes, ..., or a folder of pairs
@@ -436,8 +436,8 @@ def ground_floor(*names):
 def main(argv=None):
     """The command line: trains, goes on with a run, or with --apply or --evaluate uses it."""
     dataset, metrics, photos, runs = ground_floor("dataset", "metrics", "photos", "runs")
-    least = 200  # steps in an epoch
-    parser = runs.parser("pix2pix", __doc__, data="photos", size=128, batch_size=4, learning_rate=2e-4, steps=least)
+    least = 100  # steps in an epoch
+    parser = runs.parser("pix2pix", __doc__, data="scenes", size=128, batch_size=4, learning_rate=2e-4, steps=least)
     add = parser.add_argument
     add("--task", choices=list(CHANNELS), default="colorize", help="what is made of what (%(default)s)")
     add("--direction", choices=["AtoB", "BtoA"], default="AtoB", help="of pairs (%(default)s)")
