@@ -214,7 +214,7 @@ class DualGAN:
     """
 
     def __init__(self, size=256, depth=8, filters=64, dropout=0.5, recovery_weights=(100, 100), critic_steps=2,
-                 clip=0.1, learning_rate=5e-5, deterministic=False, seed=0):  # fmt: skip
+                 clip=0.01, learning_rate=5e-5, deterministic=False, seed=0):  # fmt: skip
         self.size, self.critic_steps, self.clip, self.deterministic = size, critic_steps, clip, deterministic
         self.seed, self.steps = seed, 0
         self.generator_ab = build_generator(depth, filters, dropout, "generator_ab")
@@ -484,7 +484,7 @@ def main(argv=None):
     add(
         "--clip",
         type=runs.number(float, 1e-4),
-        default=0.1,
+        default=0.01,
         metavar="X",
         help="limit of critics' weights (%(default)s)",
     )
