@@ -21,7 +21,7 @@ from turns import take_turns
 
 from zoo.srgan import SRGAN, Player, build_vgg, downscale, to_uint8
 
-BATCH, SIZE, ROUNDS = 16, 96, 6
+BATCH, SIZE, ROUNDS = 16, 96, 5
 BCE = keras.losses.BinaryCrossentropy(from_logits=True)
 
 

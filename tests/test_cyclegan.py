@@ -179,7 +179,7 @@ def test_save_and_load_go_on_exactly(tmp_path):
             np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-7)
     for domain in "ab":
         np.testing.assert_allclose(straight.pools[domain], other.pools[domain], rtol=1e-4, atol=1e-5)
-    assert not np.array_equal(saved.pools["a"], other.pools["a"])
+    assert not all(np.array_equal(saved.pools[domain], other.pools[domain]) for domain in "ab")
 
 
 def test_generator_files_need_no_code_of_ours(tmp_path):
@@ -214,6 +214,7 @@ def test_an_epoch_is_once_over_the_larger_domain():
     assert [both[i] for i in range(len(both))] == [(40, 40), (41, 41), (40, 42)]
 
 
+@pytest.mark.slow
 def test_train_takes_arrays_and_datasets():
     a, b = (np.random.default_rng(seed).integers(0, 256, (n, 32, 32, 3), np.uint8) for seed, n in ((0, 2), (1, 3)))
     orders = [cyclegan.Batches(x, 1, seed) for seed, x in enumerate((a, b))]
@@ -299,6 +300,7 @@ def test_evaluation_knows_its_baselines():
     assert set(cyclegan.evaluate(Copy(), a, a[:2], metrics)) == {"AtoB made", "BtoA made"}
 
 
+@pytest.mark.slow
 def test_command_line(command, tmp_path, monkeypatch):
     args = ["--epochs", 2, *CYCLEGAN_TINY]
     assert command(cyclegan, *args, "--run", "straight")[0] == 0
@@ -318,6 +320,7 @@ def test_command_line(command, tmp_path, monkeypatch):
     assert (tmp_path / "c.png").read_bytes() == (tmp_path / "grey_AtoB.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_pairs_and_two_folders_on_the_command_line(command, folder, tmp_path):
     pairs(tmp_path / "set", 4)
     assert command(cyclegan, "--epochs", 1, *CYCLEGAN_TINY, "--data", "set", "--run", "pairs")[0] == 0

@@ -221,6 +221,7 @@ def test_train_takes_arrays():
         tiny(critic_steps=3).train((a, b), 1, batch_size=2)
 
 
+@pytest.mark.slow
 def test_command_line(command, tmp_path, monkeypatch):
     args = ["--epochs", 2, *DUALGAN_TINY]
     assert command(dualgan, *args, "--run", "straight")[0] == 0

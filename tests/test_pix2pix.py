@@ -316,6 +316,7 @@ def interrupted(command, monkeypatch, step, *args):
     assert status == 0 and "going on after epoch 1, step 2" in out
 
 
+@pytest.mark.slow
 def test_command_line(command, tmp_path, monkeypatch):
     args = ["--epochs", 2, *PIX2PIX_TINY]
     assert command(pix2pix, *args, "--run", tmp_path / "straight")[0] == 0
