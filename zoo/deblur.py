@@ -8,8 +8,12 @@ arXiv:1511.06434) is the encoder, its generator the decoder, with nothing dense 
 
     python -m zoo.deblur --epochs 5                     trains on 7 photos, no download
     python -m zoo.deblur --data my/photos --epochs 50   your own photos
-    python -m zoo.deblur --apply photo.jpg              sharpens a photo of any size with the trained run
+    python -m zoo.deblur --apply photo.jpg              sharpens a photo of any size with the trained run; where nothing
+                                                        was trained, with the generator that comes with the zoo
     python -m zoo.deblur --evaluate [SOURCE]            PSNR and SSIM for each kind of blur, beside classical methods
+
+After five epochs `--evaluate` has 31.3 dB for Gaussian blur of sigma 1 to 3, the blurred photo 29.1, and 30.3 for 28.8
+where the photo was shrunk and enlarged; motion blur is hardly restored (30.7 for 30.5).
 
 Differences from the tutorial:
 - The encoder's maps are added to the decoder's, and the image to the output, so that the network need not carry through

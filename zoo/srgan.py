@@ -7,8 +7,11 @@ Ledig et al.: Photo-Realistic Single Image Super-Resolution Using a Generative A
 
     python -m zoo.srgan --epochs 5                     trains on 7 photos, no download of pictures
     python -m zoo.srgan --data my/photos --epochs 100  your own photos
-    python -m zoo.srgan --apply photo.jpg              enlarges a photo of any size with the trained run
+    python -m zoo.srgan --apply photo.jpg              enlarges a photo of any size with the trained run; where nothing
+                                                       was trained, with the generator that comes with the zoo
     python -m zoo.srgan --evaluate [SOURCE]            PSNR and SSIM of bicubic, SRResNet and SRGAN
+
+That generator has 31.26 dB on Set5 (`--evaluate FOLDER`), bicubic enlargement 28.43; it is an SRResNet, see below.
 
 Training has two stages: the generator alone learns the mean squared error (it is called SRResNet then, and kept), then
 it learns to please a discriminator, and to have the features that VGG19 sees in the original.
