@@ -452,8 +452,8 @@ def main(argv=None):
                 networks = {"SRResNet": gan.srresnet, srgan: gan.generator}
                 runs.report(o, evaluate(gan, {"generator": gan.generator} if o.weights else networks, test, metrics))
             for source, target in photos.targets(o.apply, o.output, f"x{o.scale}") if o.apply else ():
-                # The halo is the reach of the generator's layers, in pixels of its input.
-                photos.apply(source, target, gan.upscale, scale=o.scale, halo=2 * o.blocks + 12)
+                # The halo is the reach of the generator's layers, in pixels of its input; larger tiles take over 3 GB.
+                photos.apply(source, target, gan.upscale, scale=o.scale, tile=192, halo=2 * o.blocks + 12)
                 print(f"wrote {target}")
         return
 
