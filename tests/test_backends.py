@@ -7,8 +7,8 @@ from conftest import ROOT, TINY, finish
 
 pytestmark = pytest.mark.slow
 OTHERS = ["jax", "torch"]
-# Who learns in which step, going on exactly, files that load without our code, layers made of plain operations.
-PROOFS = "only or exactly or no_code or shuffle or bicubic"
+# Who learns in which step, and going on exactly: the rest is the same everywhere.
+PROOFS = "only or exactly"
 
 
 def needs(backend):
@@ -29,7 +29,7 @@ def test_step_and_checkpoint(backend, model):
 @pytest.mark.parametrize("backend", OTHERS)
 def test_command_line(backend, tmp_path):
     needs(backend)
-    tests = "whole_folder or goes_on or damaged or evaluate"
+    tests = "whole_folder or goes_on or evaluate"
     finish(["-m", "pytest", "-q", "tests/test_command_line.py", "-k", tests], ROOT, env={"KERAS_BACKEND": backend})
 
 
