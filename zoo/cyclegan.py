@@ -456,7 +456,7 @@ def ground_floor(*names):
 def main(argv=None):
     """The command line: trains, goes on with a run, or with --apply or --evaluate uses it."""
     dataset, metrics, photos, runs = ground_floor("dataset", "metrics", "photos", "runs")
-    least = 100  # steps in an epoch
+    least = 200  # steps in an epoch
     parser = runs.parser("cyclegan", __doc__, data="sketches", size=64, batch_size=1, learning_rate=2e-4, steps=least)
     add = parser.add_argument
     add("--data-b", metavar="SOURCE", help="images of domain B; --data then has those of domain A")

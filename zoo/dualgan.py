@@ -22,7 +22,9 @@ With `--apply` a picture of more than 1024 pixels is cut into tiles. Instance no
 and contrast away, so that neighbouring tiles may differ slightly in colour; smaller pictures are not cut.
 
 Differences from the paper:
-- The defaults are for laptops: `--size 256 --filters 64 --depth 8` are the paper's.
+- The defaults are for laptops and a short training: `--size 256 --filters 64 --depth 8 --learning-rate 5e-5` are the
+  paper's. Its ranges are 100 to 1000 for the weights of the recovery, 0.01 to 0.1 for the clipping, and 2 to 4 critic
+  steps.
 - The generators have instance normalisation, as a batch has few images; the critics have none, which would undo what
   the clipping of their weights is for.
 - In each step the generators are updated before the critics, not after them, so that the images that they have just
@@ -213,7 +215,7 @@ class DualGAN:
         seed: fixes the noise of every step; `keras.utils.set_random_seed` fixes the first weights.
     """
 
-    def __init__(self, size=256, depth=8, filters=64, dropout=0.5, recovery_weights=(100, 100), critic_steps=2,
+    def __init__(self, size=256, depth=8, filters=64, dropout=0.5, recovery_weights=(500, 500), critic_steps=2,
                  clip=0.01, learning_rate=5e-5, deterministic=False, seed=0):  # fmt: skip
         self.size, self.critic_steps, self.clip, self.deterministic = size, critic_steps, clip, deterministic
         self.seed, self.steps = seed, 0
@@ -470,24 +472,19 @@ def ground_floor(*names):
 def main(argv=None):
     """The command line: trains, goes on with a run, or with --apply or --evaluate uses it."""
     dataset, metrics, photos, runs = ground_floor("dataset", "metrics", "photos", "runs")
-    least = 100  # steps in an epoch
-    parser = runs.parser("dualgan", __doc__, data="sketches", size=64, batch_size=1, learning_rate=5e-5, steps=least)
+    least = 400  # steps in an epoch
+    parser = runs.parser("dualgan", __doc__, data="sketches", size=64, batch_size=1, learning_rate=2e-4, steps=least)
     add = parser.add_argument
     add("--data-b", metavar="SOURCE", help="images of domain B; --data then has those of domain A")
     add("--depth", type=runs.number(int, 2, 9), default=5, metavar="N", help="halvings in the U-Net (%(default)s)")
     add("--filters", type=runs.positive, default=32, metavar="N", help="width; the paper's is 64 (%(default)s)")
     share, weight = runs.number(float, 0, 0.9), runs.number(float, 0)
     add("--dropout", type=share, default=0.5, metavar="X", help="share of the values dropped as noise (%(default)s)")
-    weights = {"type": weight, "nargs": 2, "metavar": ("A", "B"), "default": [100.0, 100.0]}
-    add("--recovery-weights", **weights, help="of the L1 recovery of both domains (100 100)")
+    weights = {"type": weight, "nargs": 2, "metavar": ("A", "B"), "default": [500.0, 500.0]}
+    add("--recovery-weights", **weights, help="of the L1 recovery of both domains (500 500)")
     add("--critic-steps", type=runs.positive, default=2, metavar="N", help="for each of the generators (%(default)s)")
-    add(
-        "--clip",
-        type=runs.number(float, 1e-4),
-        default=0.01,
-        metavar="X",
-        help="limit of critics' weights (%(default)s)",
-    )
+    limit = runs.number(float, 1e-4)
+    add("--clip", type=limit, default=0.01, metavar="X", help="limit of the critics' weights (%(default)s)")
     add("--deterministic", action="store_true", help="no dropout in samples, --apply and --evaluate")
     add("--apply", nargs="+", metavar="PHOTO", help="translate pictures of any size, and end")
     add("--direction", choices=["AtoB", "BtoA"], default="AtoB", help="of --apply (%(default)s)")
