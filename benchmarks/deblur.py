@@ -4,7 +4,8 @@
 
 64x64 pixels, the defaults of the command line. The contenders take turns in one process.
 - zoo: Deblurrer.train_step.
-- tape: a tf.function with two GradientTapes, written by hand, on images that are blurred the same way.
+- tape: a tf.function with two GradientTapes, written by hand, on images that are blurred the same way; G restores them
+  once.
 - blur: blurring one batch, and nothing else.
 """
 
@@ -30,15 +31,15 @@ def tape_step(gan):
     @tf.function
     def step(blurred, sharp):
         with tf.GradientTape() as tape:
-            real, fake = d(sharp, training=True), d(g(blurred, training=True), training=True)
-            d_loss = BCE(tf.ones_like(real), real) + BCE(tf.zeros_like(fake), fake)
-        d_adam.apply(tape.gradient(d_loss, d.trainable_variables), d.trainable_variables)
-        with tf.GradientTape() as tape:
             restored = g(blurred, training=True)
             logits = d(restored, training=True)
             pixel = tf.reduce_mean(tf.abs(restored - sharp))
             g_loss = pixel + 1e-4 * BCE(tf.ones_like(logits), logits)
         g_adam.apply(tape.gradient(g_loss, g.trainable_variables), g.trainable_variables)
+        with tf.GradientTape() as tape:
+            real, fake = d(sharp, training=True), d(restored, training=True)
+            d_loss = BCE(tf.ones_like(real), real) + BCE(tf.zeros_like(fake), fake)
+        d_adam.apply(tape.gradient(d_loss, d.trainable_variables), d.trainable_variables)
         return d_loss, g_loss, pixel, tf.reduce_mean(tf.sigmoid(real)), tf.reduce_mean(tf.sigmoid(fake))
 
     return lambda images: [float(x) for x in step(gan.blurred(images), images)]

@@ -10,15 +10,16 @@ The contenders take turns in one process, a few steps each, so that a busy machi
 
 import argparse
 import json
-import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 from PIL import Image
+from turns import take_turns
 
 from zoo import dataset
 from zoo.pix2pix import Pix2Pix, Player
@@ -93,25 +94,11 @@ def main():
     gans = [Pix2Pix(size=o.size, filters=o.filters) for _ in range(3)]
     contenders = {"zoo": gans[0].train_step, "tape": tape_step(gans[1]), "classic": classic_step(gans[2])}
     pair = gans[0].pair(np.random.default_rng(0).uniform(-1, 1, (BATCH, o.size, o.size, 3)).astype("float32"))
-    times = {name: [] for name in contenders}
-    for turn in range(o.rounds + 1):
-        for name, step in contenders.items():
-            start = time.perf_counter()
-            for _ in range(STEPS):
-                step(pair)
-            if turn:  # the first traces
-                times[name].append((time.perf_counter() - start) / STEPS)
-    result = {"batch": BATCH, "size": o.size, "filters": o.filters, "rounds": o.rounds}
     print(f"pix2pix, colorize, {o.size}x{o.size}, {o.filters} filters, batch {BATCH}, {o.rounds} rounds")
-    for name, seconds in times.items():
-        ratios = [other / own for own, other in zip(times["zoo"], seconds, strict=True)]
-        result[name] = {"ms": 1000 * statistics.median(seconds), "zoo_is_faster_by": statistics.median(ratios)}
-        print(
-            f"{name:>16}: {result[name]['ms']:6.0f} ms a step; the zoo's speed is {statistics.median(ratios):.2f} "
-            f"of this one's ({min(ratios):.2f} to {max(ratios):.2f})"
-        )
+    result = {"batch": BATCH, "size": o.size, "filters": o.filters, "rounds": o.rounds}
+    result |= take_turns({name: partial(step, pair) for name, step in contenders.items()}, o.rounds, STEPS)
     with tempfile.TemporaryDirectory() as folder:
-        seconds, step = loader_seconds(gans[0], Path(folder), o.size), statistics.median(times["zoo"])
+        seconds, step = loader_seconds(gans[0], Path(folder), o.size), result["zoo"]["ms"] / 1000
         result["loader"] = {"ms": 1000 * seconds, "of_the_step": seconds / step}
         print(f"{'loader':>16}: {1000 * seconds:6.0f} ms a batch in Lab, {seconds / step:.2f} of a step")
     Path(__file__).with_name(f"pix2pix_{o.size}.json").write_text(json.dumps(result, indent=2) + "\n")

@@ -5,7 +5,7 @@
 24 to 96 pixels, batch 16, the paper's networks, VGG19 to block5_conv4 with random weights. The contenders take turns in
 one process.
 - zoo: SRGAN.train_step, making the low-resolution images included.
-- tape: a tf.function with two GradientTapes, written by hand.
+- tape: a tf.function with two GradientTapes, written by hand; G makes its images once.
 - classic: the tutorials' calls: G.predict, D on real, D on fake, VGG.predict, combined (made to work: D learns).
 """
 
@@ -35,10 +35,6 @@ def tape_step(gan, vgg):
 
     @tf.function
     def step(low, high):
-        with tf.GradientTape() as tape:
-            real, fake = d(high, training=True), d(g(low, training=True), training=True)
-            d_loss = BCE(tf.ones_like(real), real) + BCE(tf.zeros_like(fake), fake)
-        d_adam.apply(tape.gradient(d_loss, d.trainable_variables), d.trainable_variables)
         features = vgg(high)
         with tf.GradientTape() as tape:
             made = g(low, training=True)
@@ -47,6 +43,10 @@ def tape_step(gan, vgg):
             adversarial = BCE(tf.ones_like(logits), logits)
             g_loss = content + 1e-3 * adversarial
         g_adam.apply(tape.gradient(g_loss, g.trainable_variables), g.trainable_variables)
+        with tf.GradientTape() as tape:
+            real, fake = d(high, training=True), d(made, training=True)
+            d_loss = BCE(tf.ones_like(real), real) + BCE(tf.zeros_like(fake), fake)
+        d_adam.apply(tape.gradient(d_loss, d.trainable_variables), d.trainable_variables)
         return d_loss, g_loss, content, adversarial, tf.reduce_mean(tf.sigmoid(real)), tf.reduce_mean(tf.sigmoid(fake))
 
     return lambda images: [float(x) for x in step(shrink(images), images)]

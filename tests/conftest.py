@@ -2,7 +2,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # a core for each worker: more threads would only get in each other's way
+    os.environ |= {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
 import imageio.v3 as iio
 import keras
@@ -110,14 +114,17 @@ def interrupted(command, monkeypatch, module, model, step, *args):
 
 def start(args, cwd, env=None, **kwargs):
     """A command in a process of its own, as a student would run it; without args[0], which is Python."""
-    env = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"} | (env or {})
+    quick = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # tiny networks are compiled for longer than they run
+    env = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"} | quick | (env or {})
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen([sys.executable, *map(str, args)], cwd=cwd, env=env, **(pipes | kwargs))
 
 
 def finish(args, cwd, env=None, status=0):
     """Runs `start` to its end and returns (stdout, stderr)."""
-    process = start(args, cwd, env)
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(Path(tempfile.gettempdir()) / "zoo-tests-jax")}
+    cache["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    process = start(args, cwd, cache | (env or {}))
     out, err = process.communicate(timeout=600)
     assert process.returncode == status, err[-3000:]
     return out, err

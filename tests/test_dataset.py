@@ -294,6 +294,14 @@ def test_zoom_goes_from_the_size_to_the_whole_picture(tmp_path):
     assert whole[0, 0, 0] < 10 and whole[0, -1, 0] > 228
 
 
+def test_zoom_cuts_no_mere_details_out_of_a_large_picture(tmp_path):
+    ramp = np.broadcast_to((np.arange(960) // 4).astype(np.uint8)[None, :, None], (960, 960, 3))
+    iio.imwrite(tmp_path / "ramp.jpg", ramp, quality=95)
+    batch = load(tmp_path, 24, batch_size=50, split="all", crop="zoom")[0]
+    spans = (batch[:, 0, -1, 0] - batch[:, 0, 0, 0]) * 127.5
+    assert 50 < spans.min() < 90 and spans.max() > 200
+
+
 def test_map_is_applied_to_batches(folder):
     plain, mapped = load(folder, 24, batch_size=4), load(folder, 24, batch_size=4)
     mapped.map = lambda batch: (batch[..., :1], batch[..., 1:])

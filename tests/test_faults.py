@@ -64,7 +64,7 @@ def test_kills_at_random_moments(tmp_path):
     args = [*MODEL, "--epochs", 10**6, *TINY, "--steps-per-epoch", 1]
     run = tmp_path / "runs/dcgan"
     done = 0
-    for _ in range(12):
+    for _ in range(8):
         process = start(args, tmp_path, env={"KERAS_BACKEND": "jax"})
         wait_for_epoch(run, done + 1, process)
         time.sleep(chance.uniform(0, 0.7))

@@ -340,6 +340,31 @@ def test_command_line(command, tmp_path, monkeypatch):
     assert (tmp_path / "grey_colorize.png").exists()
 
 
+def test_photos_are_cut_anywhere_and_pairs_jittered(command, tmp_path, monkeypatch):
+    """Trained on whole photos, the colorizer learns that the middle of a picture is red."""
+    ramp = np.broadcast_to(np.arange(0, 240, 2, dtype=np.uint8)[None, :, None], (120, 120, 3))
+    left_edges, train_step = [], Pix2Pix.train_step
+
+    def look(gan, pair):
+        left_edges.extend(np.asarray(pair[0])[:, 16, 0, 0])
+        return train_step(gan, pair)
+
+    monkeypatch.setattr(Pix2Pix, "train_step", look)
+    for i in range(4):
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        iio.imwrite(tmp_path / f"photos/{i}.png", ramp)
+    assert command(pix2pix, "--data", "photos", "--epochs", 1, *PIX2PIX_TINY, "--steps-per-epoch", 10)[0] == 0
+    # Unmirrored: left of the middle, but not at the left edge, which jitter does not get far from.
+    assert sum(-0.6 < edge < -0.1 for edge in left_edges) >= 4
+    left_edges.clear()
+    side_by_side(tmp_path / "set")
+    for path in (tmp_path / "set").rglob("*.png"):
+        iio.imwrite(path, np.concatenate([ramp, ramp], axis=1))
+    args = ["--task", "pairs", "--data", "set", "--epochs", 1, *PIX2PIX_TINY, "--run", "pairs"]
+    assert command(pix2pix, *args, "--steps-per-epoch", 10)[0] == 0
+    assert not any(-0.7 < edge < 0.6 for edge in left_edges)
+
+
 def side_by_side(folder, n=12):
     """Pairs whose B is A in other colours."""
     for i in range(n):

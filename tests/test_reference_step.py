@@ -118,20 +118,20 @@ def test_srgan_steps_equal_gradient_tape():
         d_adam.lr = g_adam.lr = 1e-4 if step - 2 <= 2 else 1e-5  # PiecewiseConstantDecay includes its boundary
         low = srgan.downscale(srgan.to_uint8(high), 4) / np.float32(255)
         with tf.GradientTape() as tape:
-            real, fake = d(high, training=True), d(g(low, training=True), training=True)
-            d_loss = cross_entropy(real, 1) + cross_entropy(fake, 0)
-        d_adam.apply(d.trainable_variables, tape.gradient(d_loss, d.trainable_variables))
-        with tf.GradientTape() as tape:
             made = g(low, training=True)
             content = tf.reduce_mean(tf.square(vgg(made) - vgg(high)))
             adversarial = cross_entropy(d(made, training=True), 1)
             g_loss = content + 1e-3 * adversarial
         g_adam.apply(g.trainable_variables, tape.gradient(g_loss, g.trainable_variables))
+        with tf.GradientTape() as tape:
+            real, fake = d(high, training=True), d(made, training=True)
+            d_loss = cross_entropy(real, 1) + cross_entropy(fake, 0)
+        d_adam.apply(d.trainable_variables, tape.gradient(d_loss, d.trainable_variables))
         expected = {"d_loss": d_loss, "g_loss": g_loss, "content_loss": content, "adversarial_loss": adversarial}
         for name, value in expected.items():
             assert logs[name] == pytest.approx(float(value), rel=1e-5), name
-        # The BN offsets that began at 0 are nothing but steps of 1e-4: Keras 3.10 differs by 1.2e-5 of theirs.
-        assert_equal_weights((gan.generator, g), (gan.discriminator, d), slack=1e-8)
+        # The BN offsets that began at 0 are nothing but steps of 1e-4, of which this is a five-hundredth.
+        assert_equal_weights((gan.generator, g), (gan.discriminator, d), slack=2e-7)
 
 
 @pytest.mark.parametrize("loss", ["l1", "l2"])
@@ -149,15 +149,15 @@ def test_deblur_step_equals_gradient_tape(loss):
         blurred = [deblur.blur(image, deblur.gaussian_kernel(2)) for image in deblur.to_uint8(sharp)]
         blurred = np.stack(blurred).astype("float32") / 127.5 - 1
         with tf.GradientTape() as tape:
-            real, fake = d(sharp, training=True), d(g(blurred, training=True), training=True)
-            d_loss = cross_entropy(real, 1) + cross_entropy(fake, 0)
-        d_adam.apply(d.trainable_variables, tape.gradient(d_loss, d.trainable_variables))
-        with tf.GradientTape() as tape:
             restored = g(blurred, training=True)
             error = restored - sharp
             pixel = tf.reduce_mean(tf.abs(error) if loss == "l1" else tf.square(error))
             g_loss = pixel + 0.1 * cross_entropy(d(restored, training=True), 1)
         g_adam.apply(g.trainable_variables, tape.gradient(g_loss, g.trainable_variables))
+        with tf.GradientTape() as tape:
+            real, fake = d(sharp, training=True), d(restored, training=True)
+            d_loss = cross_entropy(real, 1) + cross_entropy(fake, 0)
+        d_adam.apply(d.trainable_variables, tape.gradient(d_loss, d.trainable_variables))
         for name, value in {"d_loss": d_loss, "g_loss": g_loss, "pixel_loss": pixel}.items():
             assert logs[name] == pytest.approx(float(value), rel=1e-5), name
         assert_equal_weights((gan.generator, g), (gan.discriminator, d))

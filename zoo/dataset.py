@@ -52,6 +52,7 @@ DOWNLOADS = ("mnist", "fashion_mnist", "cifar10")
 NAMES = ("photos", "scenes", "faces", "textures", *DOWNLOADS, *downloads.ARCHIVES)
 RANDOM_CROPS = ("photos", "scenes", "textures")  # few large pictures: many different crops
 CACHE_BYTES = 256 * 2**20
+ZOOM = 4  # what is cut out of a picture has at least a fourth of its short side
 AHEAD = 4  # batches decoded before they are asked for
 MAX_FILE_BYTES = 200 * 2**20
 MIN_SIDE = 8  # pixels: less is an icon or a tracking pixel, not a picture
@@ -173,17 +174,20 @@ class Images(keras.utils.PyDataset):
 
     def _prepare(self, image):
         size = round(self.shape[0] * self.jitter)
-        if self.crop == "center" and not self.items.domain:
-            image.draft(None, (2 * size, 2 * size))  # lets a JPEG decode at a fraction of its size
+        if self.crop != "random" and not self.items.domain:
+            times = 2 if self.crop == "center" else ZOOM
+            image.draft(None, (times * size, times * size))  # lets a JPEG decode at a fraction of its size
         parts = self._parts(image)
         width, height = parts[0].size
         if min(width, height) < MIN_SIDE:
             raise ValueError(f"it has only {width}x{height} pixels")
         if self.crop == "center":
             parts = [ImageOps.fit(part, (size, size), Image.Resampling.BICUBIC) for part in parts]
-        elif min(width, height) < size:
-            larger = [max(size, round(s * size / min(width, height))) for s in (width, height)]
-            parts = [part.resize(larger, Image.Resampling.BICUBIC) for part in parts]
+        short = min(width, height)
+        wanted = max(size, min(short, ZOOM * size) if self.crop == "zoom" else short)
+        if self.crop != "center" and wanted != short:
+            sides = [max(wanted, round(s * wanted / short)) for s in (width, height)]
+            parts = [part.resize(sides, Image.Resampling.BICUBIC) for part in parts]
         return _stack(parts)
 
     def _parts(self, image):
@@ -325,8 +329,9 @@ def load(
         batch_size: None is 128, or 32 where there are fewer than 1000 images: more steps in the same time.
         split: "train", "test" or "all".
         crop: "center" shrinks or enlarges the short side to `size` and keeps the middle; "random" cuts a square of
-            `size` at a random place, at the picture's own scale; "zoom" a square of any size from there to the whole
-            short side, shrunk to `size`; None is "random" for the names of RANDOM_CROPS only.
+            `size` at a random place, at the picture's own scale; "zoom" a square of any size from there (of large
+            pictures from a fourth of the short side) to the whole short side, shrunk to `size`; None is "random" for
+            the names of RANDOM_CROPS only.
         flip: mirrors every other image, at random.
         jitter: with "center", the middle is taken this much larger, and a random square of `size` cut out of it.
         steps: batches in an epoch; None is one pass over the images.

@@ -18,7 +18,8 @@ where the photo was shrunk and enlarged; motion blur is hardly restored (30.7 fo
 Differences from the tutorial:
 - The encoder's maps are added to the decoder's, and the image to the output, so that the network need not carry through
   its narrow middle what the blurred image still shows; `--no-skips` is the tutorial's. The output then is no tanh.
-- There is a discriminator, with a small weight; `--adversarial-weight 0` is the tutorial's plain autoencoder.
+- There is a discriminator, with a small weight; `--adversarial-weight 0` is the tutorial's plain autoencoder. In each
+  step it is updated after G, so that what G has made serves both updates.
 - The pixel loss is L1, as in the tutorial's code; `--loss l2` is its text's.
 - For laptops, and so that the trained generator can come with the zoo, networks are half as wide and batches are of 8;
   the tutorial's are `--filters 64 --batch-size 64`.
@@ -179,6 +180,13 @@ def probability(_, logits):
     return ops.sigmoid(logits)
 
 
+class Combined(Player):
+    """G under D, which stays put. Its logs hold the images that G has made: D's step is not to make them again."""
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        return super().compute_metrics(x, y, y_pred, sample_weight) | {"made": y_pred["pixel"]}
+
+
 class Deblurrer:
     """The two networks and their game.
 
@@ -202,33 +210,33 @@ class Deblurrer:
         self.generator = generator = build_generator(filters, skips)
         self.discriminator = discriminator = build_discriminator(size, filters)
         bce = keras.losses.BinaryCrossentropy(from_logits=True)
-        blurred, sharp = keras.Input((size, size, 3)), keras.Input((size, size, 3))
+        blurred, sharp, made = (keras.Input((size, size, 3)) for _ in range(3))
         restored = generator(blurred)
 
         def adam():
             rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps) if steps else learning_rate
             return keras.optimizers.Adam(rate, beta_1=0.5)
 
-        # D's step: real and fake images go through D apart, so that each has its own batch statistics.
-        outputs = {
-            "real": layers.Identity(name="real")(discriminator(sharp)),
-            "fake": layers.Identity(name="fake")(discriminator(ops.stop_gradient(restored))),
-        }
-        self.d_step = Player([blurred, sharp], outputs, [discriminator], name="d_step")
-        scores = {"real": [probability], "fake": [probability]}
-        self.d_step.compile(adam(), loss={"real": bce, "fake": bce}, metrics=scores)
-
         # G's step: the pixels should be the sharp image's, and D, which stays put, should take the result for real.
         outputs = {
             "pixel": layers.Identity(name="pixel", dtype="float32")(restored),
             "adversarial": layers.Identity(name="adversarial")(discriminator(restored)),
         }
-        self.combined = Player(blurred, outputs, [generator], name="combined")
+        self.combined = Combined(blurred, outputs, [generator], name="combined")
         self.combined.compile(
             adam(),
             loss={"pixel": {"l1": "mae", "l2": "mse"}[loss], "adversarial": bce},
             loss_weights={"pixel": 1.0, "adversarial": adversarial_weight},
         )
+
+        # D's step: real and fake images go through D apart, so that each has its own batch statistics.
+        outputs = {
+            "real": layers.Identity(name="real")(discriminator(sharp)),
+            "fake": layers.Identity(name="fake")(discriminator(made)),
+        }
+        self.d_step = Player([sharp, made], outputs, [discriminator], name="d_step")
+        scores = {"real": [probability], "fake": [probability]}
+        self.d_step.compile(adam(), loss={"real": bce, "fake": bce}, metrics=scores)
         for player in (self.d_step, self.combined):
             player.optimizer.build(player.trainable_variables)  # so that `load` finds its variables
 
@@ -241,18 +249,17 @@ class Deblurrer:
         return np.stack(results).astype("float32") / 127.5 - 1
 
     def train_step(self, images):
-        """One update of D and G on sharp float32 images (batch, size, size, 3) in [-1, 1]: losses, D's mean scores."""
+        """One update of G and D on sharp float32 images (batch, size, size, 3) in [-1, 1]: losses, D's mean scores."""
         blurred = self.blurred(images)
         ones, zeros = np.ones((len(images), 1), "float32"), np.zeros((len(images), 1), "float32")
         self.steps += 1
-        logs = {}
-        if self.adversarial_weight:
-            self.d_step.reset_metrics()  # older Keras returns running means without it
-            d = self.d_step.train_on_batch([blurred, images], {"real": ones, "fake": zeros}, return_dict=True)
-            logs = {"d_loss": d["loss"], "d_real": d["real_probability"], "d_fake": d["fake_probability"]}
-        self.combined.reset_metrics()
+        self.combined.reset_metrics()  # older Keras returns running means without it
         g = self.combined.train_on_batch(blurred, {"pixel": images, "adversarial": ones}, return_dict=True)
-        logs |= {"g_loss": g["loss"], "pixel_loss": g["pixel_loss"]}
+        logs = {"g_loss": g["loss"], "pixel_loss": g["pixel_loss"]}
+        if self.adversarial_weight:
+            self.d_step.reset_metrics()
+            d = self.d_step.train_on_batch([images, g["made"]], {"real": ones, "fake": zeros}, return_dict=True)
+            logs |= {"d_loss": d["loss"], "d_real": d["real_probability"], "d_fake": d["fake_probability"]}
         return {name: float(value) for name, value in logs.items()}
 
     def train(self, images, epochs, batch_size=64, callbacks=(), initial_epoch=0, initial_step=0):

@@ -21,6 +21,9 @@ Differences from the paper:
 - The normalisation is over each image. So is the paper's, whose batches are of 1, in training and at test; with larger
   batches their common statistics in training would be others than the single image's at test (`--norm batch`).
 - The learning rate falls to zero, along a cosine, over the second half of the training; the paper's is constant.
+- Photos are cut to squares of any size at any place, pairs are jittered as in the paper. Photographers put what is red
+  (faces, flowers) into the middle, and the innermost layers of a U-Net know where they are: trained on whole photos it
+  reddens the middle of every picture.
 - In each step G is updated before D, not after it, so that what G has made serves both updates.
 - The defaults are for laptops; the paper's are `--size 256 --filters 64 --batch-size 1`.
 - Convolutions before a normalisation have no bias: the normalisation would take it away again.
@@ -455,9 +458,10 @@ def main(argv=None):
     o = runs.parse(parser, argv, actions=("apply", "evaluate"), free=("deterministic",))
 
     def load(source, split, batch_size=1):
-        # The paper's jitter, 286 pixels for 256; of few large photos squares of any size.
-        zoom, domain = source in dataset.RANDOM_CROPS, "AB" if o.task == "pairs" else None
-        crop, jitter = ("zoom", 1) if zoom else ("center", 286 / 256 if split == "train" else 1)
+        # Of pairs the paper's jitter, 286 pixels for 256; of photos squares of any size: see the top of this file.
+        domain, crop, jitter = None, "zoom", 1
+        if o.task == "pairs":
+            domain, crop, jitter = "AB", "center", 286 / 256 if split == "train" else 1
         return dataset.load(source, o.size, 3, batch_size, split, crop, True, jitter, seed=o.seed, domain=domain)
 
     with runs.errors(ValueError):

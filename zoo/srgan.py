@@ -23,6 +23,7 @@ Differences from the paper:
   1e-4 for a million steps, which is `--learning-rate 1e-4`. Stage 2 has the paper's 1e-4, a tenth of it from half-way.
 - Batch normalisation has a momentum of 0.9, for trainings of less than a million steps; batches are of 8 by default,
   for laptops (`--batch-size 16`).
+- In each step G is updated before D, not after it, so that what G has made serves both updates.
 - Convolutions before a batch normalisation have no bias: the normalisation would take it away again.
 - PixelShuffle is a transposed convolution with a fixed kernel of ones and zeros: Keras' reshape can't do it for images
   of any size, and a layer of our own would keep `load_model` from working without this file.
@@ -216,6 +217,13 @@ def mean_output(_, output):
     return output
 
 
+class Combined(Player):
+    """G under D, which stays put. Its logs hold the images that G has made: D's step is not to make them again."""
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        return super().compute_metrics(x, y, y_pred, sample_weight) | {"made": y_pred["made"]}
+
+
 class SRGAN:
     """The networks and the two stages of their training.
 
@@ -247,31 +255,33 @@ class SRGAN:
         self.pretrain = Player(low, fake, [generator], name="pretrain")
         self.pretrain.compile(keras.optimizers.Adam(rate), loss="mse")
 
-        # Stage 2, D's step: real and fake images go through D apart, so that each has its own batch statistics.
+        # Stage 2, G's step: the features of the original, and D, which stays put, should take the image for real.
         def drop():
             return keras.optimizers.schedules.PiecewiseConstantDecay([max(1, gan_steps // 2)], [1e-4, 1e-5])
 
         bce = keras.losses.BinaryCrossentropy(from_logits=True)
-        outputs = {
-            "real": layers.Identity(name="real")(discriminator(high)),
-            "fake": layers.Identity(name="fake")(discriminator(ops.stop_gradient(fake))),
-        }
-        self.d_step = Player([low, high], outputs, [discriminator], name="d_step")
-        scores = {"real": [probability], "fake": [probability]}
-        self.d_step.compile(keras.optimizers.Adam(drop()), loss={"real": bce, "fake": bce}, metrics=scores)
-
-        # Stage 2, G's step: the features of the original, and D, which stays put, should take the image for real.
         error = ops.mean(ops.square(vgg(fake) - vgg(high)), axis=(1, 2, 3))
         outputs = {
+            "made": layers.Identity(name="made", dtype="float32")(fake),
             "content": layers.Identity(name="content", dtype="float32")(error),
             "adversarial": layers.Identity(name="adversarial")(discriminator(fake)),
         }
-        self.combined = Player([low, high], outputs, [generator], name="combined")
+        self.combined = Combined([low, high], outputs, [generator], name="combined")
         self.combined.compile(
             keras.optimizers.Adam(drop()),
             loss={"content": mean_output, "adversarial": bce},
             loss_weights={"content": 1.0, "adversarial": adversarial_weight},
         )
+
+        # Stage 2, D's step: real and fake images go through D apart, so that each has its own batch statistics.
+        made = keras.Input((size, size, 3))
+        outputs = {
+            "real": layers.Identity(name="real")(discriminator(high)),
+            "fake": layers.Identity(name="fake")(discriminator(made)),
+        }
+        self.d_step = Player([high, made], outputs, [discriminator], name="d_step")
+        scores = {"real": [probability], "fake": [probability]}
+        self.d_step.compile(keras.optimizers.Adam(drop()), loss={"real": bce, "fake": bce}, metrics=scores)
         for player in (self.pretrain, self.d_step, self.combined):
             player.optimizer.build(player.trainable_variables)  # so that `load` finds its variables
 
@@ -287,10 +297,11 @@ class SRGAN:
                 self.srresnet.set_weights(self.generator.get_weights())
             return {"pretrain_loss": float(mse)}
         ones, zeros = np.ones((len(images), 1), "float32"), np.zeros((len(images), 1), "float32")
-        self.d_step.reset_metrics()
-        d = self.d_step.train_on_batch([low, images], {"real": ones, "fake": zeros}, return_dict=True)
         self.combined.reset_metrics()
-        g = self.combined.train_on_batch([low, images], {"content": zeros, "adversarial": ones}, return_dict=True)
+        targets = {"made": images, "content": zeros, "adversarial": ones}  # "made" has no loss
+        g = self.combined.train_on_batch([low, images], targets, return_dict=True)
+        self.d_step.reset_metrics()
+        d = self.d_step.train_on_batch([images, g["made"]], {"real": ones, "fake": zeros}, return_dict=True)
         return {
             "d_loss": float(d["loss"]),
             "g_loss": float(g["loss"]),
