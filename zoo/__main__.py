@@ -8,6 +8,7 @@ from pathlib import Path
 
 ZOO = Path(__file__).parent
 GROUND_FLOOR = ("dataset", "downloads", "metrics", "photos", "runs")
+NO_MODELS = (*GROUND_FLOOR, "live", "__init__", "__main__")
 BEFORE = {"inpaint": "dcgan"}  # models that work on another's run, and the other, which goes with their copy
 
 
@@ -18,7 +19,7 @@ def read(name):
 
 def models():
     """{name: first line of the docstring} of every model's file."""
-    names = [file.stem for file in sorted(ZOO.glob("*.py")) if file.stem not in (*GROUND_FLOOR, "__init__", "__main__")]
+    names = [file.stem for file in sorted(ZOO.glob("*.py")) if file.stem not in NO_MODELS]
     return {name: ast.get_docstring(read(name)).split("\n")[0] for name in names}
 
 
