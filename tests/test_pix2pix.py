@@ -351,9 +351,9 @@ def test_photos_are_cut_anywhere_and_pairs_jittered(command, tmp_path, monkeypat
 
     monkeypatch.setattr(Pix2Pix, "train_step", look)
     for i in range(4):
-        (tmp_path / "photos").mkdir(exist_ok=True)
-        iio.imwrite(tmp_path / f"photos/{i}.png", ramp)
-    assert command(pix2pix, "--data", "photos", "--epochs", 1, *PIX2PIX_TINY, "--steps-per-epoch", 10)[0] == 0
+        (tmp_path / "ramps").mkdir(exist_ok=True)
+        iio.imwrite(tmp_path / f"ramps/{i}.png", ramp)
+    assert command(pix2pix, "--data", "ramps", "--epochs", 1, *PIX2PIX_TINY, "--steps-per-epoch", 10)[0] == 0
     # Unmirrored: left of the middle, but not at the left edge, which jitter does not get far from.
     assert sum(-0.6 < edge < -0.1 for edge in left_edges) >= 4
     left_edges.clear()

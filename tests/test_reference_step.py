@@ -106,7 +106,8 @@ def test_srgan_steps_equal_gradient_tape():
     d.set_weights(gan.discriminator.get_weights())
     d_adam, g_adam = Adam(1e-4, 0.9), Adam(1e-4, 0.9)
     for step in range(5):
-        high = np.random.default_rng(step).uniform(-1, 1, (4, 32, 32, 3)).astype("float32")
+        # Not from seed 0 on: there a ReLU's input is so near 0 that the number of threads decides which side it is on.
+        high = np.random.default_rng(10 + step).uniform(-1, 1, (4, 32, 32, 3)).astype("float32")
         high = srgan.to_uint8(high).astype("float32") / 127.5 - 1
         logs = gan.train_step(high)
         if step < 2:  # stage 1 has a schedule of its own: only its loss is compared, its weights are taken over
@@ -130,8 +131,8 @@ def test_srgan_steps_equal_gradient_tape():
         expected = {"d_loss": d_loss, "g_loss": g_loss, "content_loss": content, "adversarial_loss": adversarial}
         for name, value in expected.items():
             assert logs[name] == pytest.approx(float(value), rel=1e-5), name
-        # The BN offsets that began at 0 are nothing but steps of 1e-4, of which this is a five-hundredth.
-        assert_equal_weights((gan.generator, g), (gan.discriminator, d), slack=2e-7)
+        # The BN offsets that began at 0 are nothing but steps of 1e-4: Keras 3.10 differs by 1.2e-5 of theirs.
+        assert_equal_weights((gan.generator, g), (gan.discriminator, d), slack=1e-8)
 
 
 @pytest.mark.parametrize("loss", ["l1", "l2"])
