@@ -216,6 +216,14 @@ def test_a_zip_bomb_is_not_unpacked(tmp_path, monkeypatch):
         load(tmp_path / "a.zip", 24, batch_size=1, split="all")[0]
 
 
+def test_a_bomb_of_an_array_is_not_unpacked(tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "a.npz", np.zeros((9, 400, 400), np.uint8))
+    assert load(tmp_path / "a.npz", 24, batch_size=1)[0].shape == (1, 24, 24, 1)
+    monkeypatch.setattr(dataset, "MAX_FILE_BYTES", 10**5)
+    with pytest.raises(DataError, match="unpacks to 1 MiB"):
+        load(tmp_path / "a.npz", 24)
+
+
 def pair(i, size=40):
     """A picture of blocks, and its negative."""
     blocks = np.random.default_rng(i).integers(0, 256, (size // 8, size // 8, 3), np.uint8)

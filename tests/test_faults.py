@@ -13,6 +13,7 @@ from conftest import TINY, finish, same_state, start
 
 pytestmark = pytest.mark.slow
 MODEL = ["-m", "zoo.dcgan"]
+LONG = [*MODEL, "--epochs", 2, *TINY, "--steps-per-epoch", 300]
 
 
 def finished(run):
@@ -43,10 +44,17 @@ def test_kill_in_mid_epoch_changes_nothing(tmp_path):
     same_state(tmp_path / "straight", tmp_path / "killed")
 
 
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """A run of two epochs that nothing has stopped."""
+    where = tmp_path_factory.mktemp("straight")
+    finish([*LONG, "--run", "straight"], where)
+    return where / "straight"
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_inside_the_epoch(number, tmp_path):
-    args = [*MODEL, "--epochs", 2, *TINY, "--steps-per-epoch", 300]
-    finish([*args, "--run", "straight"], tmp_path)
+def test_a_signal_saves_inside_the_epoch(number, straight, tmp_path):
+    args = LONG
     stopped = start([*args, "--run", "stopped"], tmp_path)
     wait_for_epoch(tmp_path / "stopped", 1, stopped)
     time.sleep(0.3)
@@ -55,7 +63,7 @@ def test_a_signal_saves_inside_the_epoch(number, tmp_path):
     assert stopped.returncode == 128 + number and "goes on from here" in err and "Traceback" not in err
     out, _ = finish([*args, "--run", "stopped"], tmp_path)
     assert re.search(r"going on after epoch 1, step \d", out)
-    same_state(tmp_path / "straight", tmp_path / "stopped")
+    same_state(straight, tmp_path / "stopped")
 
 
 def test_kills_at_random_moments(tmp_path):

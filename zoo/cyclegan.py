@@ -15,6 +15,9 @@ arXiv:1703.10593.
     python -m zoo.cyclegan --apply photo.jpg --direction AtoB   a picture of any size through the trained run
     python -m zoo.cyclegan --evaluate [SOURCE]               errors, beside those of doing nothing
 
+Measured on `maps`, 128 pixels, after 4800 steps without pairs: photo to map has an L1 of 12.8 grey levels, the
+photo as it is 155, the mean map 14.4; map to photo 34.7, the map 155, the mean photo 30.6.
+
 With `--apply` a picture of more than 1024 pixels is cut into tiles. Instance normalisation takes each tile's own mean
 and contrast away, so that neighbouring tiles may differ slightly in colour; smaller pictures are not cut.
 

@@ -55,6 +55,7 @@ CACHE_BYTES = 256 * 2**20
 ZOOM = 4  # what is cut out of a picture has at least a fourth of its short side
 AHEAD = 4  # batches decoded before they are asked for
 MAX_FILE_BYTES = 200 * 2**20
+MAX_RATIO = 100  # of an .npz unpacked to itself: more is no set of images, but a bomb
 MIN_SIDE = 8  # pixels: less is an icon or a tracking pixel, not a picture
 
 
@@ -448,9 +449,14 @@ def _zip(path):
 
 def _numpy(path, split):
     try:
+        if path.suffix.lower() == ".npz":
+            with zipfile.ZipFile(path) as archive:
+                size = sum(member.file_size for member in archive.infolist())
+            if size > max(MAX_FILE_BYTES, MAX_RATIO * path.stat().st_size):
+                raise ValueError(f"it unpacks to {size >> 20} MiB, more than {MAX_RATIO} times its size")
         arrays = np.load(path, allow_pickle=False)
         arrays = {"x": arrays} if path.suffix.lower() == ".npy" else {name: arrays[name] for name in arrays.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged file may raise anything
         reason = "it holds pickled objects, which could run code" if "pickle" in str(error).lower() else error
         raise DataError(f"{path} can't be read: {reason}; save plain uint8 arrays with numpy.savez") from None
     if {"x_train", "x_test"} <= set(arrays):

