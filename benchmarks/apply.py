@@ -1,42 +1,48 @@
-"""How long `--apply` takes on a large photo, and the most memory that it holds. Not on Windows.
+"""How long `--apply` takes on large photos, and the most memory that it holds. Not on Windows.
 
-    python benchmarks/apply.py [--model srgan] [--megapixels 24] [--precision mixed_bfloat16]
+    python benchmarks/apply.py [--models deblur] [--megapixels 12 24]    writes benchmarks/apply.json
 
-Uses the generator that comes with the zoo, in a process of its own, and prints one line.
+Each photo in a process of its own, by the generator that comes with the zoo, or where there is none by one that was
+trained for a single step with the model's defaults: that is as fast. SRGAN takes most of the time: what it writes has
+16 times the pixels.
 """
 
 import argparse
-import os
-import resource
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-from skimage import data
+from children import TRAINED, elsewhere, make_photo, measure, one_step, write
 
-parser = argparse.ArgumentParser(description="--apply on a large photo: seconds and memory.")
-parser.add_argument("--model", choices=["srgan", "deblur"], default="srgan")
-parser.add_argument("--megapixels", type=float, default=24)
-parser.add_argument("--precision", default="float32")
-o = parser.parse_args()
+MODELS = ("pix2pix", "deblur", "cyclegan", "dualgan", "srgan")
 
-with tempfile.TemporaryDirectory() as folder:
-    height = round((o.megapixels * 1e6 * 2 / 3) ** 0.5)
-    photo = Image.fromarray(data.astronaut()).resize((height * 3 // 2, height), Image.Resampling.BICUBIC)
-    noise = np.random.default_rng(0).integers(-4, 5, (*photo.size[::-1], 3))  # so that the PNG does not compress away
-    Image.fromarray(np.clip(photo + noise, 0, 255).astype(np.uint8)).save(Path(folder) / "photo.jpg", quality=92)
-    command = [sys.executable, "-m", f"zoo.{o.model}", "--apply", "photo.jpg", "--output", "out.png"]
-    zoo = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
-    start = time.perf_counter()
-    subprocess.run([*command, "--precision", o.precision], cwd=folder, env=zoo, check=True, stdout=subprocess.DEVNULL)
-    seconds = time.perf_counter() - start
-    size = Image.open(Path(folder) / "out.png").size
-    # Kilobytes on Linux, bytes on macOS.
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)
-    print(
-        f"{o.model} {o.precision}: {photo.width}x{photo.height} -> {size[0]}x{size[1]}: {seconds:.0f} s, {peak:.2f} GB"
-    )
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    add = parser.add_argument
+    add("--models", nargs="+", choices=MODELS, default=MODELS, help="(all)")
+    add("--megapixels", nargs="+", type=float, default=[12, 24], metavar="N", help="(12 24)")
+    add("--precision", choices=["float32", "mixed_bfloat16"], default="float32", help="(%(default)s)")
+    add("--output", type=Path, default=Path(__file__).parent, metavar="FOLDER", help="for the JSON (benchmarks)")
+    o = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for megapixels in o.megapixels:
+            with elsewhere() as pool:
+                pool.submit(make_photo, Path(folder) / f"{megapixels:g}.jpg", megapixels).result()
+        for model in o.models:
+            precision = "--precision", o.precision
+            if model not in TRAINED:
+                one_step(model, folder, *precision)
+            for megapixels in o.megapixels:
+                photo = "--apply", f"{megapixels:g}.jpg", "--output", "out.png"
+                row = {"model": model, "megapixels": megapixels, "precision": o.precision}
+                row |= measure(["-m", f"zoo.{model}", *photo, *precision], folder)
+                rows.append(row)
+                print("{model} {precision}: {megapixels:g} MP: {seconds:.0f} s, {gigabytes:.2f} GB".format(**row))
+                if row["status"]:
+                    print(f"    exit status {row['status']}: {row['says']}")
+    write(o.output / ("apply.json" if o.precision == "float32" else f"apply_{o.precision}.json"), rows)
+
+
+if __name__ == "__main__":
+    main()

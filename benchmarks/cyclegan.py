@@ -1,26 +1,31 @@
-"""CycleGAN's training step against one written by hand over the same networks. TensorFlow backend.
+"""CycleGAN's training step against three others over the same networks. TensorFlow backend.
 
-    python benchmarks/cyclegan.py [--filters 64]    prints a table and writes benchmarks/cyclegan.json
+    python benchmarks/cyclegan.py [--sizes paper] [--precision mixed_bfloat16]   writes benchmarks/cyclegan_default.json
 
-128x128 pixels, batch 1, 6 blocks, as in the paper. The contenders take turns in one process.
+The paper has 9 blocks for 256 x 256 pixels, and 6 for 128 x 128, which is "half".
 - zoo: CycleGAN.train_step, with full pools.
-- tape: a tf.function with three GradientTapes, written by hand, that shows D the newest images alone. Each G makes its
+- tape: a tf.function with GradientTapes, written by hand, that shows D the newest images alone. Each G makes its
   images once.
+- classic: the tutorials' calls: predict of both G, each D on real, on fake, combined (made to work: both D move).
+- torch: eager PyTorch, as the tape.
 """
 
-import argparse
-import json
 from functools import partial
-from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
-from turns import take_turns
+from turns import options, take_turns, torch_module, write
 
-from zoo.cyclegan import CycleGAN
+from zoo.cyclegan import NETWORKS, CycleGAN, Player
 
-SIZE, BLOCKS, ROUNDS = 128, 6, 10
+SIZES = {
+    "default": {"size": 64, "blocks": 6, "filters": 32, "batch": 1},
+    "paper": {"size": 256, "blocks": 9, "filters": 64, "batch": 1},
+    "half": {"size": 128, "blocks": 6, "filters": 64, "batch": 1},
+    "tiny": {"size": 24, "blocks": 1, "filters": 4, "batch": 1},
+}
+TURNS = {"paper": (2, 1), "half": (5, 1), None: (8, 3)}  # rounds, and steps in a turn
 
 
 def squares(scores, target):
@@ -32,7 +37,7 @@ def l1(x, y):
 
 
 def tape_step(gan):
-    g_ab, g_ba, d_a, d_b = gan.generator_ab, gan.generator_ba, gan.discriminator_a, gan.discriminator_b
+    g_ab, g_ba, d_a, d_b = (getattr(gan, name) for name in NETWORKS)
     adams = [keras.optimizers.Adam(2e-4, beta_1=0.5) for _ in range(3)]
     variables = g_ab.trainable_variables + g_ba.trainable_variables
 
@@ -57,17 +62,48 @@ def tape_step(gan):
     return lambda images: [float(x) for x in step(*images)]
 
 
+def classic_step(gan, o):
+    """The calls of the Keras tutorials."""
+    g_ab, g_ba, d_a, d_b = (getattr(gan, name) for name in NETWORKS)
+    a, b = (keras.Input((o.size, o.size, 3)) for _ in range(2))
+    d_players = [Player(image, d(image), [d]) for image, d in ((a, d_a), (b, d_b))]
+    for player in d_players:
+        player.compile(keras.optimizers.Adam(2e-4, beta_1=0.5), "mse", loss_weights=0.5, metrics=["accuracy"])
+    fake_a, fake_b = g_ba(b), g_ab(a)
+    outputs = [d_a(fake_a), d_b(fake_b), g_ba(fake_b), g_ab(fake_a), g_ba(a), g_ab(b)]
+    combined = Player([a, b], outputs, [g_ab, g_ba])
+    losses, weights = ["mse"] * 2 + ["mae"] * 4, [1, 1, 10, 10, 5, 5]
+    combined.compile(keras.optimizers.Adam(2e-4, beta_1=0.5), losses, loss_weights=weights)
+    shape = o.batch, *d_a.output_shape[1:]
+    ones, zeros = np.ones(shape, "float32"), np.zeros(shape, "float32")
+
+    def step(images):
+        a, b = images
+        fakes = g_ba.predict(b, verbose=0), g_ab.predict(a, verbose=0)
+        for player, real, fake in zip(d_players, images, fakes, strict=True):
+            player.train_on_batch(real, ones), player.train_on_batch(fake, zeros)
+        return combined.train_on_batch([a, b], [ones, ones, a, b, a, b])
+
+    return step
+
+
+def torch_step(gan, o, torch):
+    step = torch.cyclegan_step(o.blocks, o.filters, like=[getattr(gan, name) for name in NETWORKS])
+    step = torch.in_precision(o.precision, step)
+    return lambda images: step(*images)
+
+
 def main():
-    parser = argparse.ArgumentParser(description="CycleGAN's training step against a hand-written one.")
-    parser.add_argument("--filters", type=int, default=64, help="width of the networks (64)")
-    filters = parser.parse_args().filters
-    zoo, other = (CycleGAN(SIZE, BLOCKS, filters) for _ in range(2))
-    images = [np.random.default_rng(i).uniform(-1, 1, (1, SIZE, SIZE, 3)).astype("float32") for i in range(2)]
-    zoo.pools = {domain: [image[0]] * zoo.pool_size for domain, image in zip("ab", images, strict=True)}
-    print(f"CycleGAN {SIZE}x{SIZE}, {BLOCKS} blocks, {filters} filters, batch 1, {ROUNDS} rounds")
-    result = {"batch": 1, "size": SIZE, "blocks": BLOCKS, "filters": filters, "rounds": ROUNDS}
-    result |= take_turns({"zoo": partial(zoo.train_step, images), "tape": partial(tape_step(other), images)}, ROUNDS)
-    Path(__file__).with_name("cyclegan.json").write_text(json.dumps(result, indent=2) + "\n")
+    o = options(__doc__, SIZES, TURNS)
+    gans = [CycleGAN(o.size, o.blocks, o.filters) for _ in range(3)]
+    contenders = {"zoo": gans[0].train_step, "tape": tape_step(gans[1]), "classic": classic_step(gans[2], o)}
+    if torch := torch_module():
+        contenders["torch"] = torch_step(gans[0], o, torch)
+    shape = o.batch, o.size, o.size, 3
+    images = [np.random.default_rng(i).uniform(-1, 1, shape).astype("float32") for i in range(2)]
+    gans[0].pools = {domain: [image[0]] * gans[0].pool_size for domain, image in zip("ab", images, strict=True)}
+    contenders = {name: partial(step, images) for name, step in contenders.items()}
+    write(o, {"cyclegan": take_turns(contenders, o.rounds, o.steps)})
 
 
 if __name__ == "__main__":

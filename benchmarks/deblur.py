@@ -1,27 +1,42 @@
-"""The deblurrer's step against a hand-written one, and the share of it that making the blur takes. TensorFlow backend.
+"""The deblurrer's step against three others, and the share of it that making the blur takes. TensorFlow backend.
 
-    python benchmarks/deblur.py    prints a table and writes benchmarks/deblur.json
+    python benchmarks/deblur.py [--sizes paper] [--precision mixed_bfloat16]    writes benchmarks/deblur_default.json
 
-64x64 pixels, the defaults of the command line. The contenders take turns in one process.
+"paper" are the sizes of the tutorial. Each contender blurs the images as the zoo does.
 - zoo: Deblurrer.train_step.
-- tape: a tf.function with two GradientTapes, written by hand, on images that are blurred the same way; G restores them
-  once.
+- tape: a tf.function with two GradientTapes, written by hand; G restores the images once.
+- classic: the tutorials' calls: G.predict, D on real, D on fake, combined (made to work: D's weights do move).
+- torch: eager PyTorch; G restores the images once.
 - blur: blurring one batch, and nothing else.
 """
 
-import json
 from functools import partial
-from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
-from turns import take_turns
+from turns import options, take_turns, torch_module, write
 
-from zoo.deblur import Deblurrer
+from zoo.deblur import Deblurrer, Player
 
-BATCH, SIZE, ROUNDS, STEPS = 8, 64, 15, 5
+SIZES = {
+    "default": {"size": 64, "filters": 32, "batch": 8},
+    "paper": {"size": 64, "filters": 64, "batch": 64},
+    "tiny": {"size": 32, "filters": 4, "batch": 2},
+}
+TURNS = {"paper": (3, 1), None: (10, 5)}  # rounds, and steps in a turn
 BCE = keras.losses.BinaryCrossentropy(from_logits=True)
+
+
+def blurring(gan, step):
+    """`step(blurred, sharp)` as a function of the sharp images alone."""
+
+    def blur_and_step(images):
+        blurred = gan.blurred(images)
+        gan.steps += 1  # another blur for the next step
+        return step(blurred, images)
+
+    return blur_and_step
 
 
 def tape_step(gan):
@@ -42,17 +57,43 @@ def tape_step(gan):
         d_adam.apply(tape.gradient(d_loss, d.trainable_variables), d.trainable_variables)
         return d_loss, g_loss, pixel, tf.reduce_mean(tf.sigmoid(real)), tf.reduce_mean(tf.sigmoid(fake))
 
-    return lambda images: [float(x) for x in step(gan.blurred(images), images)]
+    return lambda blurred, sharp: [float(x) for x in step(blurred, sharp)]
+
+
+def classic_step(gan, o):
+    blurred, image = keras.Input((o.size, o.size, 3)), keras.Input((o.size, o.size, 3))
+    d = Player(image, gan.discriminator(image), [gan.discriminator])
+    restored = gan.generator(blurred)
+    combined = Player(blurred, [restored, gan.discriminator(restored)], [gan.generator])
+    d.compile(keras.optimizers.Adam(1e-3, beta_1=0.5), BCE)
+    combined.compile(keras.optimizers.Adam(1e-3, beta_1=0.5), ["mae", BCE], loss_weights=[1, 1e-4])
+    ones, zeros = np.ones((o.batch, 1), "float32"), np.zeros((o.batch, 1), "float32")
+
+    def step(blurred, sharp):
+        fakes = gan.generator.predict(blurred, verbose=0)
+        d.train_on_batch(sharp, ones), d.train_on_batch(fakes, zeros)
+        return combined.train_on_batch(blurred, [sharp, ones])
+
+    return step
 
 
 def main():
-    contenders = {"zoo": Deblurrer().train_step, "tape": tape_step(Deblurrer()), "blur": Deblurrer().blurred}
-    images = np.random.default_rng(0).uniform(-1, 1, (BATCH, SIZE, SIZE, 3)).astype("float32")
-    print(f"Deblurrer {SIZE}x{SIZE}, batch {BATCH}, {ROUNDS} rounds")
-    result = {"batch": BATCH, "size": SIZE, "rounds": ROUNDS}
-    result |= take_turns({name: partial(step, images) for name, step in contenders.items()}, ROUNDS, STEPS)
-    print(f"making the blur is {100 * result['blur']['ms'] / result['zoo']['ms']:.1f} % of the step")
-    Path(__file__).with_name("deblur.json").write_text(json.dumps(result, indent=2) + "\n")
+    o = options(__doc__, SIZES, TURNS)
+    gans = [Deblurrer(o.filters, size=o.size) for _ in range(4)]
+    contenders = {
+        "zoo": gans[0].train_step,
+        "tape": blurring(gans[1], tape_step(gans[1])),
+        "classic": blurring(gans[2], classic_step(gans[2], o)),
+    }
+    if torch := torch_module():
+        step = torch.deblur_step(o.size, o.filters, like=[gans[3].generator, gans[3].discriminator])
+        contenders["torch"] = blurring(gans[3], torch.in_precision(o.precision, step))
+    contenders["blur"] = blurring(Deblurrer(o.filters, size=o.size), lambda blurred, sharp: blurred)
+    images = np.random.default_rng(0).uniform(-1, 1, (o.batch, o.size, o.size, 3)).astype("float32")
+    contenders = {name: partial(step, images) for name, step in contenders.items()}
+    turns = take_turns(contenders, o.rounds, o.steps)
+    print(f"making the blur is {100 * turns['blur']['ms'] / turns['zoo']['ms']:.1f} % of the step")
+    write(o, {"deblur": turns})
 
 
 if __name__ == "__main__":

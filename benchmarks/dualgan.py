@@ -1,34 +1,43 @@
-"""DualGAN's training step against one written by hand over the same networks. TensorFlow backend.
+"""DualGAN's training step against three others over the same networks. TensorFlow backend.
 
-    python benchmarks/dualgan.py [--filters 64]    prints a table and writes benchmarks/dualgan.json
+    python benchmarks/dualgan.py [--sizes paper] [--precision mixed_bfloat16]    writes benchmarks/dualgan_default.json
 
-128x128 pixels, a U-Net of seven layers, two critic steps, batch 1. The contenders take turns in one process.
+Each step has two updates of the critics.
 - zoo: DualGAN.train_step.
 - tape: a tf.function, written by hand, in the zoo's order of updates. Each G makes its images once.
+- classic: the tutorials' calls: for each update of the critics predict of both G, each critic on real, on fake, its
+  weights fetched, clipped and set; then combined (made to work: both critics move).
+- torch: eager PyTorch, as the tape.
 """
 
-import argparse
-import json
 from functools import partial
-from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
-from turns import take_turns
+from turns import options, take_turns, torch_module, write
 
-from zoo.dualgan import DualGAN
+from zoo.dualgan import NETWORKS, DualGAN, Player
 
-SIZE, DEPTH, CRITIC_STEPS, ROUNDS = 128, 7, 2, 10
+SIZES = {
+    "default": {"size": 64, "depth": 5, "filters": 32, "critic_steps": 2},
+    "paper": {"size": 256, "depth": 8, "filters": 64, "critic_steps": 2},
+    "tiny": {"size": 32, "depth": 3, "filters": 4, "critic_steps": 2},
+}
+TURNS = {"paper": (3, 1), None: (8, 3)}  # rounds, and steps in a turn
 
 
 def l1(x, y):
     return tf.reduce_mean(tf.abs(x - y))
 
 
-def tape_step(gan):
-    g_ab, g_ba, d_a, d_b = gan.generator_ab, gan.generator_ba, gan.discriminator_a, gan.discriminator_b
-    optimizers = [keras.optimizers.RMSprop(5e-5, epsilon=1e-10) for _ in range(3)]
+def rmsprop():
+    return keras.optimizers.RMSprop(5e-5, epsilon=1e-10)
+
+
+def tape_step(gan, o):
+    g_ab, g_ba, d_a, d_b = (getattr(gan, name) for name in NETWORKS)
+    optimizers = [rmsprop() for _ in range(3)]
     variables = g_ab.trainable_variables + g_ba.trainable_variables
 
     @tf.function
@@ -44,7 +53,7 @@ def tape_step(gan):
         logs, at_limit, weights = [g_loss, recovery], 0.0, 0
         for i, (d, real) in enumerate(((d_a, a), (d_b, b))):
             gaps = []
-            for k in range(CRITIC_STEPS):
+            for k in range(o.critic_steps):
                 with tf.GradientTape() as tape:
                     scores = d(made[k][i], training=True), d(real[k : k + 1], training=True)
                     loss = tf.reduce_mean(scores[0]) - tf.reduce_mean(scores[1])
@@ -61,19 +70,57 @@ def tape_step(gan):
     return lambda images: [float(x) for x in step(*images)]
 
 
+def mean_output(target, output):
+    """The tutorials' Wasserstein loss: the target is the sign."""
+    return target * output
+
+
+def classic_step(gan, o):
+    """The calls of the Keras tutorials."""
+    g_ab, g_ba, d_a, d_b = (getattr(gan, name) for name in NETWORKS)
+    a, b = (keras.Input((o.size, o.size, 3)) for _ in range(2))
+    critics = [Player(image, d(image), [d]) for image, d in ((a, d_a), (b, d_b))]
+    for critic in critics:
+        critic.compile(rmsprop(), mean_output)
+    fake_a, fake_b = g_ba(b), g_ab(a)
+    combined = Player([a, b], [d_a(fake_a), d_b(fake_b), g_ba(fake_b), g_ab(fake_a)], [g_ab, g_ba])
+    combined.compile(rmsprop(), [mean_output] * 2 + ["mae"] * 2, loss_weights=[1, 1, 500, 500])
+    real = -np.ones((1, *d_a.output_shape[1:]), "float32")
+
+    def step(images):
+        for k in range(o.critic_steps):
+            a, b = (x[k : k + 1] for x in images)
+            fakes = g_ba.predict(b, verbose=0), g_ab.predict(a, verbose=0)
+            for critic, x, fake in zip(critics, (a, b), fakes, strict=True):
+                critic.train_on_batch(x, real), critic.train_on_batch(fake, -real)
+            for d in (d_a, d_b):
+                for layer in d.layers:
+                    layer.set_weights([np.clip(w, -gan.clip, gan.clip) for w in layer.get_weights()])
+        return combined.train_on_batch([a, b], [real, real, a, b])
+
+    return step
+
+
+def torch_step(gan, o, torch):
+    networks = [getattr(gan, name) for name in NETWORKS]
+    step = torch.dualgan_step(o.depth, o.filters, o.critic_steps, gan.clip, like=networks)
+    step = torch.in_precision(o.precision, step)
+    return lambda images: step(*images)
+
+
 def main():
-    parser = argparse.ArgumentParser(description="DualGAN's training step against a hand-written one.")
-    parser.add_argument("--filters", type=int, default=64, help="width of the networks (64)")
-    filters = parser.parse_args().filters
-    zoo, other = (DualGAN(SIZE, DEPTH, filters, critic_steps=CRITIC_STEPS) for _ in range(2))
-    for v in other.discriminator_a.trainable_variables + other.discriminator_b.trainable_variables:
-        v.constraint = None  # it clips by hand
-    shape = CRITIC_STEPS, SIZE, SIZE, 3
+    o = options(__doc__, SIZES, TURNS)
+    gans = [DualGAN(o.size, o.depth, o.filters, critic_steps=o.critic_steps) for _ in range(3)]
+    for gan in gans[1:]:  # these clip by hand
+        for v in gan.discriminator_a.trainable_variables + gan.discriminator_b.trainable_variables:
+            v.constraint = None
+    contenders = {"zoo": gans[0].train_step, "tape": tape_step(gans[1], o), "classic": classic_step(gans[2], o)}
+    if torch := torch_module():
+        contenders["torch"] = torch_step(gans[0], o, torch)
+    shape = o.critic_steps, o.size, o.size, 3
     images = [np.random.default_rng(i).uniform(-1, 1, shape).astype("float32") for i in range(2)]
-    print(f"DualGAN {SIZE}x{SIZE}, {DEPTH} layers, {filters} filters, batch 1, {ROUNDS} rounds")
-    result = {"batch": 1, "size": SIZE, "depth": DEPTH, "filters": filters, "rounds": ROUNDS}
-    result |= take_turns({"zoo": partial(zoo.train_step, images), "tape": partial(tape_step(other), images)}, ROUNDS)
-    Path(__file__).with_name("dualgan.json").write_text(json.dumps(result, indent=2) + "\n")
+    contenders = {name: partial(step, images) for name, step in contenders.items()}
+    write(o, {"dualgan": take_turns(contenders, o.rounds, o.steps)})
 
 
 if __name__ == "__main__":

@@ -1,31 +1,38 @@
-"""A step of the search against a hand-written one over the same networks, and a whole search. TensorFlow backend.
+"""A step of the search against two others over the same networks, and a whole search. TensorFlow backend.
 
-    python benchmarks/inpaint.py    prints a table and writes benchmarks/inpaint_32.json
+    python benchmarks/inpaint.py [--sizes paper] [--precision mixed_bfloat16]    writes benchmarks/inpaint_default.json
 
-The contenders take turns in one process, a few steps each, so that a busy machine slows both of them.
+The networks are DCGAN's, untrained; the sizes are those of DCGAN's default and of its paper, for 64 images at once.
 - zoo: Search.step.
 - tape: a tf.function with a GradientTape, written by hand.
+- torch: eager PyTorch.
+
+There is no classic recipe: the tutorials search with a loop like one of these.
 """
 
-import argparse
-import json
-import statistics
+import contextlib
+import io
 import time
-from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
+from turns import options, take_turns, torch_module, write
 
 from zoo.dcgan import build_discriminator, build_generator
-from zoo.inpaint import Inpainter, Search, context_weights, make_masks
+from zoo.inpaint import RATES, Inpainter, Search, context_weights, make_masks
 
-SIZE, BATCH, ROUNDS, STEPS = 32, 64, 25, 10
+SIZES = {
+    "default": {"size": 32, "channels": 1, "filters": 64, "batch": 64},
+    "paper": {"size": 64, "channels": 3, "filters": 128, "batch": 64},
+    "tiny": {"size": 16, "channels": 1, "filters": 4, "batch": 4},
+}
+TURNS = {"paper": (4, 1), None: (12, 5)}  # rounds, and steps in a turn
 
 
 def tape_step(g, d, images, weights, z):
     """The search as one would write it in TensorFlow: the same losses, optimiser and limits."""
-    z, adam = tf.Variable(z), keras.optimizers.Adam(0.03)
+    z, adam = tf.Variable(z), keras.optimizers.Adam(RATES["adam"])
     images, weights = tf.constant(images), tf.constant(weights)
     adam.build([z])
 
@@ -43,38 +50,27 @@ def tape_step(g, d, images, weights, z):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="A step of the search against a hand-written one.")
-    parser.add_argument("--iterations", type=int, default=1000, help="of the whole search (1000)")
-    iterations = parser.parse_args().iterations
-    g, d = build_generator((SIZE, SIZE, 1), 100, 64), build_discriminator((SIZE, SIZE, 1), 64)
-    pictures = np.random.default_rng(0).integers(0, 256, (BATCH, SIZE, SIZE, 1), np.uint8)
-    masks = make_masks("center", BATCH, SIZE)
-    z = np.random.default_rng(0).uniform(-1, 1, (BATCH, 100)).astype("float32")
+    o = options(__doc__, SIZES, TURNS)
+    shape, latent_dim = (o.size, o.size, o.channels), 100
+    g, d = build_generator(shape, latent_dim, o.filters), build_discriminator(shape, o.filters)
+    pictures = np.random.default_rng(0).integers(0, 256, (o.batch, *shape), np.uint8)
+    masks = make_masks("center", o.batch, o.size)
+    z = np.random.default_rng(0).uniform(-1, 1, (o.batch, latent_dim)).astype("float32")
     search = Search(g, d, pictures.astype("float32") / 127.5 - 1, context_weights(masks), z, 1, 0.003, 1)
-    search.compile(keras.optimizers.Adam(0.03))
+    search.compile(keras.optimizers.Adam(RATES["adam"]))
     contenders = {"zoo": search.step, "tape": tape_step(g, d, *search.data, z)}
-    times = {name: [] for name in contenders}
-    for turn in range(ROUNDS + 1):
-        for name, step in contenders.items():
-            start = time.perf_counter()
-            for _ in range(STEPS):
-                step()
-            if turn:  # the first traces
-                times[name].append((time.perf_counter() - start) / STEPS)
-    ratios = [tape / zoo for zoo, tape in zip(*times.values(), strict=True)]
-    result = {"batch": BATCH, "size": SIZE, "rounds": ROUNDS}
-    result |= {f"{name}_ms": 1000 * statistics.median(seconds) for name, seconds in times.items()}
-    result["zoo_is_faster_by"] = statistics.median(ratios)
-    print(f"search in a DCGAN {SIZE}x{SIZE}x1, 64 filters, {BATCH} images at once, {ROUNDS} rounds")
-    print(
-        f"zoo {result['zoo_ms']:.0f} ms a step, tape {result['tape_ms']:.0f} ms; the zoo's speed is "
-        f"{statistics.median(ratios):.2f} of the tape's ({min(ratios):.2f} to {max(ratios):.2f})"
-    )
-    start = time.perf_counter()
-    Inpainter(g, d, iterations=iterations).complete(pictures, masks)
-    result[f"seconds_{iterations}_iterations"] = time.perf_counter() - start
-    print(f"{BATCH} images, {iterations} iterations: {result[f'seconds_{iterations}_iterations']:.0f} s")
-    Path(__file__).with_name(f"inpaint_{SIZE}.json").write_text(json.dumps(result, indent=2) + "\n")
+    if torch := torch_module():
+        step = torch.inpaint_step(o.size, o.channels, latent_dim, o.filters, *search.data, z, like=[g, d])
+        contenders["torch"] = torch.in_precision(o.precision, step)
+    steps, others = {"inpaint": take_turns(contenders, o.rounds, o.steps)}, {}
+    if o.sizes != "paper":  # where it would take ten minutes or more
+        inpainter, start = Inpainter(g, d), time.perf_counter()
+        with contextlib.redirect_stdout(io.StringIO()):  # its progress bar
+            inpainter.complete(pictures, masks)
+        seconds = time.perf_counter() - start
+        print(f"{o.batch} images, {inpainter.iterations} iterations and the blending: {seconds:.0f} s")
+        others["search"] = {"iterations": inpainter.iterations, "seconds": seconds}
+    write(o, steps, **others)
 
 
 if __name__ == "__main__":
