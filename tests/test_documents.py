@@ -17,8 +17,9 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 @pytest.fixture(scope="module")
 def options():
-    """All options of all models."""
-    text = io.StringIO()
+    """All options of all models and benchmarks."""
+    text = io.StringIO("\n".join(p.read_text("utf-8") for p in ROOT.glob("benchmarks/*.py")))
+    text.seek(0, io.SEEK_END)
     for name in models():
         with contextlib.redirect_stdout(text), pytest.raises(SystemExit):
             importlib.import_module(f"zoo.{name}").main(["--help"])
