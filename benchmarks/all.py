@@ -20,6 +20,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 MODELS = ("dcgan", "srgan", "deblur", "inpaint", "pix2pix", "cyclegan", "dualgan")
+SIZES = dict.fromkeys(MODELS, ("default", "paper"))
+WITH_128 = "default", "half", "paper"
+SIZES |= {"dcgan": ("default", "fashion", "paper"), "cyclegan": WITH_128, "dualgan": WITH_128}
 PRECISIONS = ("float32", "mixed_bfloat16")
 OTHERS = ("tape", "classic", "torch")
 
@@ -31,7 +34,7 @@ def plan(quick):
     for precision in PRECISIONS:
         suffix = "" if precision == "float32" else f"_{precision}"
         for model in MODELS:
-            for sizes in ("tiny",) if quick else ("default", "paper"):
+            for sizes in ("tiny",) if quick else SIZES[model]:
                 command = [f"{model}.py", "--sizes", sizes, "--precision", precision, *once]
                 steps[f"{model}_{sizes}{suffix}"] = command
         apply[f"apply{suffix}"] = ["apply.py", "--precision", precision, *(["--megapixels", "0.02"] if quick else [])]

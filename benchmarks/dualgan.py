@@ -2,7 +2,7 @@
 
     python benchmarks/dualgan.py [--sizes paper] [--precision mixed_bfloat16]    writes benchmarks/dualgan_default.json
 
-Each step has two updates of the critics.
+Each step has two updates of the critics. "half" is 128 x 128 pixels.
 - zoo: DualGAN.train_step.
 - tape: a tf.function, written by hand, in the zoo's order of updates. Each G makes its images once.
 - classic: the tutorials' calls: for each update of the critics predict of both G, each critic on real, on fake, its
@@ -22,9 +22,10 @@ from zoo.dualgan import NETWORKS, DualGAN, Player
 SIZES = {
     "default": {"size": 64, "depth": 5, "filters": 32, "critic_steps": 2},
     "paper": {"size": 256, "depth": 8, "filters": 64, "critic_steps": 2},
+    "half": {"size": 128, "depth": 7, "filters": 64, "critic_steps": 2},
     "tiny": {"size": 32, "depth": 3, "filters": 4, "critic_steps": 2},
 }
-TURNS = {"paper": (3, 1), None: (8, 3)}  # rounds, and steps in a turn
+TURNS = {"paper": (3, 1), "half": (5, 1), None: (8, 3)}  # rounds, and steps in a turn
 
 
 def l1(x, y):
