@@ -293,6 +293,9 @@ class Inpainter:
         for iteration in range(self.iterations):
             callbacks.on_train_batch_begin(iteration)
             logs = {"loss": model.step()}
+            if not np.isfinite(logs["loss"]):
+                place = f"iteration {iteration + 1}"
+                raise FloatingPointError(f"the loss is no longer a number ({place}): use a smaller --learning-rate")
             callbacks.on_train_batch_end(iteration, logs)
         callbacks.on_epoch_end(0, logs)
         callbacks.on_train_end()
@@ -414,7 +417,7 @@ def main(argv=None):
             masks = read(o.mask, 1)[..., 0] > 127
         masks = inpainter.check(images, masks)
 
-    with runs.errors():
+    with runs.errors(FloatingPointError, knobs="--batch-size or --restarts"):
         if o.evaluate:
             runs.report(o, evaluate(inpainter, images, masks, metrics, o.batch_size))
             return

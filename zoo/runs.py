@@ -21,6 +21,7 @@ import json
 import math
 import os
 import platform
+import re
 import shutil
 import signal
 import sys
@@ -36,6 +37,8 @@ from skimage.util import montage
 
 MINUTES = 5  # between checkpoints inside an epoch
 GIF_FRAMES = 100
+# The exceptions of NumPy, TensorFlow, JAX and PyTorch, or what they say in those that Keras wraps them in.
+NO_MEMORY = "MemoryError|Resource_?Exhausted|OOM when|out of memory|(can't|unable to|failed to) allocate"
 # What may differ from one call on a run folder to the next.
 FREE = {"run", "fresh", "epochs", "devices", "weights"}
 
@@ -47,8 +50,11 @@ def fail(message):
 
 
 @contextlib.contextmanager
-def errors(*kinds):
-    """Turns what a user can mend (`kinds`, files, memory) into one line and exit status 2; a bug keeps its trace."""
+def errors(*kinds, knobs="--batch-size, --size or --filters"):
+    """Turns what a user can mend (`kinds`, files, memory) into one line and exit status 2; a bug keeps its trace.
+
+    `knobs` are the options that memory depends on.
+    """
     try:
         yield
     except kinds as error:
@@ -60,9 +66,8 @@ def errors(*kinds):
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except Exception as error:
-        kind = type(error).__name__
-        if kind in ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError") or "RESOURCE_EXHAUSTED" in str(error):
-            fail("out of memory: use a smaller --batch-size, --size or --filters")
+        if re.search(NO_MEMORY, f"{type(error).__name__}: {error}", re.IGNORECASE):
+            fail(f"out of memory: use a smaller {knobs}")
         raise
 
 
@@ -212,6 +217,7 @@ class Run(keras.callbacks.Callback):
             if state["place"].name != "checkpoint":  # so that the next save can't lose it
                 shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
                 state["place"].rename(self.folder / "checkpoint")
+            self._publish()  # a kill may have come before that
             self.epoch, self.step = state["epoch"], state["step"]
             self.rows, self.sums = state["rows"], state["sums"]
             print(f"{self.folder}: going on after epoch {self.epoch}" + (f", step {self.step}" if self.step else ""))
@@ -294,9 +300,13 @@ class Run(keras.callbacks.Callback):
         if current.exists():
             current.rename(old)
         new.rename(current)
-        for network in current.glob("generator*.keras"):
-            _write(self.folder / network.name, network.read_bytes())
+        self._publish()
         self.saved = time.monotonic()
+
+    def _publish(self):
+        """Puts the checkpoint's generators beside it, for use elsewhere."""
+        for network in (self.folder / "checkpoint").glob("generator*.keras"):
+            _write(self.folder / network.name, network.read_bytes())
 
     def _write_options(self):
         options = dict(vars(self.options))
@@ -332,7 +342,7 @@ class Run(keras.callbacks.Callback):
 
 def _load_checkpoint(folder, gan):
     """Loads the newest whole checkpoint into `gan`; its state, or None where there is none yet."""
-    found = [folder / name for name in ("checkpoint", "checkpoint.new", "checkpoint.old")]
+    found = [folder / name for name in ("checkpoint.new", "checkpoint", "checkpoint.old")]
     found = [place for place in found if place.exists()]
     for place in found:
         try:
@@ -377,10 +387,13 @@ def _lock(folder):
 
 
 def _write(path, data):
-    """Writes a file whole or not at all."""
-    new = path.with_name(path.name + ".new")
-    new.write_bytes(data)
-    os.replace(new, path)
+    """Writes a file whole or not at all, also where another process writes it too."""
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        new.write_bytes(data)
+        os.replace(new, path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def save_picture(path, image):

@@ -106,7 +106,10 @@ def bicubic(x, scale):
     taps = np.where(distance < 1, near, np.where(distance < 2, far, 0))  # (scale, 5)
     kernel = np.einsum("iy,jx->yxij", taps, taps).reshape(5, 5, 1, scale**2)
     layer = layers.DepthwiseConv2D(5, depth_multiplier=scale**2, use_bias=False, trainable=False, dtype="float32")
-    x = layer(ops.pad(x, [[0, 0], [2, 2], [2, 2], [0, 0]], mode="symmetric"))
+    for axis in (1, 2):  # mirrored by hand: `ops.pad(..., mode="symmetric")` repeats the edge on PyTorch (Keras 3.15)
+        first, last = (x[:, :2], x[:, -2:]) if axis == 1 else (x[:, :, :2], x[:, :, -2:])
+        x = ops.concatenate([ops.flip(first, axis), x, ops.flip(last, axis)], axis)
+    x = layer(x)
     layer.set_weights([np.repeat(kernel, 3, axis=2)])
     planes = [pixel_shuffle(x[..., i * scale**2 : (i + 1) * scale**2], scale, "float32") for i in range(3)]
     return ops.concatenate(planes, axis=-1)
