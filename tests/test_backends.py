@@ -168,5 +168,5 @@ def test_devices_all_shares_a_batch(tmp_path):
     for network in ("generator.keras", "discriminator.keras"):
         one, shared = (weights(tmp_path / name / "checkpoint" / network) for name in ("one", "all"))
         for x, y in zip(one, shared, strict=True):
-            # Steps have the size of the learning rate, and may go to either side where a gradient is 0 but for rounding.
+            # Where a gradient is 0 but for rounding, a step, as large as the learning rate, may go to either side.
             assert np.linalg.norm(x - y) < 1e-3 * np.linalg.norm(x) + 2e-4
