@@ -17,8 +17,9 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 @pytest.fixture(scope="module")
 def options():
-    """All options of all models and benchmarks."""
-    text = io.StringIO("\n".join(p.read_text("utf-8") for p in ROOT.glob("benchmarks/*.py")))
+    """All options of all models, of the benchmarks and of kills.py."""
+    scripts = [*ROOT.glob("benchmarks/*.py"), ROOT / "tests/kills.py"]
+    text = io.StringIO("\n".join(script.read_text("utf-8") for script in scripts))
     text.seek(0, io.SEEK_END)
     for name in models():
         with contextlib.redirect_stdout(text), pytest.raises(SystemExit):
