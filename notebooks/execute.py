@@ -23,6 +23,9 @@ from PIL import Image
 HERE = Path(__file__).parent
 NOISE = re.compile(r"(?m)^(WARNING: All log messages|[IWE]0000 |To enable the following).*\n?|\S*/site-packages/")
 
+# So few steps are over before they would be compiled.
+UNCOMPILED = "import tensorflow as tf\ntf.config.run_functions_eagerly(True)"
+
 
 def fingerprint(notebook):
     """A hash of the code of all cells."""
@@ -35,7 +38,7 @@ def execute(path, steps=None, timeout=900):
     notebook = nbformat.read(path, as_version=4)
     if steps:
         place = next(i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", ()))
-        notebook.cells.insert(place + 1, nbformat.v4.new_code_cell(f"STEPS = {steps}"))
+        notebook.cells.insert(place + 1, nbformat.v4.new_code_cell(f"STEPS = {steps}\n{UNCOMPILED}"))
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     resources = {"metadata": {"path": str(path.parent)}}
     NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources=resources).execute()

@@ -31,6 +31,19 @@ def clean_slate():
 
 
 @pytest.fixture
+def eager():
+    """Without compiling what TensorFlow does: a few steps of tiny networks are over before that."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.run_functions_eagerly(True)
+        yield
+        tf.config.run_functions_eagerly(False)
+    else:
+        yield
+
+
+@pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
     """Runs a model's command line in an empty folder: command(module, *args) -> (exit status, stdout, stderr)."""
     monkeypatch.chdir(tmp_path)

@@ -215,6 +215,7 @@ def test_an_epoch_is_once_over_the_larger_domain():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("eager")
 def test_train_takes_arrays_and_datasets():
     a, b = (np.random.default_rng(seed).integers(0, 256, (n, 32, 32, 3), np.uint8) for seed, n in ((0, 2), (1, 3)))
     orders = [cyclegan.Batches(x, 1, seed) for seed, x in enumerate((a, b))]
@@ -301,6 +302,7 @@ def test_evaluation_knows_its_baselines():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("eager")
 def test_command_line(command, tmp_path, monkeypatch):
     args = ["--epochs", 2, *CYCLEGAN_TINY]
     assert command(cyclegan, *args, "--run", "straight")[0] == 0
@@ -321,6 +323,7 @@ def test_command_line(command, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("eager")
 def test_pairs_and_two_folders_on_the_command_line(command, folder, tmp_path):
     pairs(tmp_path / "set", 4)
     assert command(cyclegan, "--epochs", 1, *CYCLEGAN_TINY, "--data", "set", "--run", "pairs")[0] == 0

@@ -222,6 +222,7 @@ def test_train_takes_arrays():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("eager")
 def test_command_line(command, tmp_path, monkeypatch):
     args = ["--epochs", 2, *DUALGAN_TINY]
     assert command(dualgan, *args, "--run", "straight")[0] == 0

@@ -317,6 +317,7 @@ def interrupted(command, monkeypatch, step, *args):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("eager")
 def test_command_line(command, tmp_path, monkeypatch):
     args = ["--epochs", 2, *PIX2PIX_TINY]
     assert command(pix2pix, *args, "--run", tmp_path / "straight")[0] == 0
