@@ -1,6 +1,8 @@
 """The generators that come with the zoo, and `--weights`: better than nothing, on a photo that they have not seen."""
 
+import importlib
 import shutil
+from pathlib import Path
 
 import imageio.v3 as iio
 import keras
@@ -66,7 +68,32 @@ def test_weights_of_ones_own(name, command, refused, tmp_path):
     np.testing.assert_array_equal(iio.imread("run.png"), iio.imread("mine.png"))
     assert "give the options" in refused(module, *use)
     assert "nothing.keras" in refused(module, *use[:-1], "nothing.keras", *shape)
-    assert "--weights goes with --apply" in refused(module, "--epochs", 1, "--weights", "mine.keras")
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_a_run_begins_with_weights(name, command, refused):
+    module = MODULES[name]
+    assert command(module, "--epochs", 1, *TINY[name])[0] == 0
+    shutil.move(f"runs/{name}", "first")
+    more = ["--weights", "first/generator.keras", "--learning-rate", 1e-9, *TINY[name]]
+    status, _, err = command(module, "--epochs", 1, *more)
+    assert status == 0, err
+    begun, first = (keras.saving.load_model(f"{run}/generator.keras") for run in (f"runs/{name}", "first"))
+    for ours, theirs in zip(begun.trainable_variables, first.trainable_variables, strict=True):
+        np.testing.assert_allclose(*map(keras.ops.convert_to_numpy, (ours, theirs)), atol=1e-6)
+    assert "--weights first/generator.keras" in refused(module, "--epochs", 2, "--weights", "other.keras")
+    shutil.rmtree("first")  # a run that has begun needs it no more
+    status, out, err = command(module, "--epochs", 2, *more)
+    assert status == 0 and "going on after epoch 1" in out, err
+    assert command(module, "--evaluate")[0] == 0  # the run, not what it began with
+    assert Path(f"runs/{name}/evaluation.json").exists()
+
+
+@pytest.mark.parametrize("name", ["cyclegan", "dualgan"])
+def test_weights_of_one_of_two_generators(name, refused, tmp_path):
+    iio.imwrite(tmp_path / "photo.png", CAT[:40, :50])
+    module = importlib.import_module(f"zoo.{name}")
+    assert "two" in refused(module, "--apply", "photo.png", "--weights", "mine.keras")
 
 
 def test_weights_are_plain_keras(tmp_path):

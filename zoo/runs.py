@@ -40,7 +40,7 @@ GIF_FRAMES = 100
 # The exceptions of NumPy, TensorFlow, JAX and PyTorch, or what they say in those that Keras wraps them in.
 NO_MEMORY = "MemoryError|Resource_?Exhausted|OOM when|out of memory|(can't|unable to|failed to) allocate"
 # What may differ from one call on a run folder to the next.
-FREE = {"run", "fresh", "epochs", "devices", "weights"}
+FREE = {"run", "fresh", "epochs", "devices"}
 
 
 def fail(message):
@@ -112,7 +112,7 @@ def parser(name, doc, data, size, batch_size, learning_rate, steps):
     add("--devices", choices=["one", "all"], default="one", help="all: share each batch; JAX backend (%(default)s)")
     evaluate = {"nargs": "?", "const": True, "metavar": "SOURCE"}
     add("--evaluate", **evaluate, help="measure the trained run on the held-out images, or all of SOURCE, and end")
-    add("--weights", metavar="FILE", help="use this generator (.keras or .weights.h5) instead of the run's")
+    add("--weights", metavar="FILE", help="begin with, or use, this generator (.keras or .weights.h5)")
     add("--output", metavar="FILE", help="where a picture is written")
     return result
 
@@ -122,18 +122,17 @@ def parse(parser, argv, actions, free=()):
 
     A given option that contradicts the run folder is an error. `actions` are the names of the options that use
     a trained run instead of training one; then `--seed` is free, and `--weights`, or the generator that comes with the
-    zoo, can stand in for the run. Those in `free` always are free.
+    zoo, can stand in for the run. Where one is trained, `--weights` is what it begins with. Those in `free` always are
+    free.
     """
     options = parser.parse_args(argv)
     unset = object()
     given = vars(parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(options), unset))))
     given = {name for name, value in given.items() if value is not unset}
     acting = [f"--{name}" for name in actions if getattr(options, name)]
-    free = FREE | {*actions, *free, "output", *(["seed"] if acting else [])}
+    free = FREE | {*actions, *free, "output", *(["seed", "weights"] if acting else [])}
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
-    saved = {} if options.fresh or options.weights else saved_options(Path(options.run))
-    if options.weights and not acting:
-        fail(f"--weights goes with {' or '.join(f'--{name}' for name in actions)}")
+    saved = {} if options.fresh or (acting and options.weights) else saved_options(Path(options.run))
     if acting and not (saved or options.weights):
         ours = Path(__file__).parent / "weights" / f"{Path(parser.get_default('run')).name}.weights.h5"
         if "run" in given or not ours.exists():
@@ -172,13 +171,19 @@ def saved_options(folder):
 def load_trained(options, gan):
     """Loads the newest checkpoint of the run into `gan`, or the generator that `--weights` names."""
     if options.weights:
-        try:
-            gan.generator.load_weights(options.weights)
-        except Exception as error:  # whatever Keras and h5py raise
-            reason = f"{options.weights} can't be loaded into this generator ({error})"
-            fail(" ".join(reason.split()) + ": give the options that it was trained with, such as --filters")
+        _load_generator(options.weights, gan)
     elif _load_checkpoint(Path(options.run), gan) is None:
         fail(f"{options.run} was stopped before its first checkpoint: train it first")
+
+
+def _load_generator(file, gan):
+    if not hasattr(gan, "generator"):
+        fail("--weights is for models with one generator; this one has two: give --run with its folder")
+    try:
+        gan.generator.load_weights(file)
+    except Exception as error:  # whatever Keras and h5py raise
+        reason = f"{file} can't be loaded into this generator ({error})"
+        fail(" ".join(reason.split()) + ": give the options that it was trained with, such as --filters")
 
 
 class Run(keras.callbacks.Callback):
@@ -210,6 +215,8 @@ class Run(keras.callbacks.Callback):
         self.folder.mkdir(parents=True, exist_ok=True)
         self.lock = _lock(self.folder)
         state = _load_checkpoint(self.folder, self.gan)
+        if state is None and self.options.weights:
+            _load_generator(self.options.weights, self.gan)
         self._write_options()
         if state is None:
             self._write_sample()
