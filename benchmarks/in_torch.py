@@ -195,13 +195,12 @@ class UNet(nn.Module):
 
 
 def patch_gan(channels, filters, norm):
-    """The 70 x 70 PatchGAN; `norm` None is DualGAN's critic."""
+    """The 70 x 70 PatchGAN."""
     layers = []
     for i in range(4):
-        normed = norm and i > 0
-        layers.append(nn.Conv2d(channels, filters * 2**i, 4, 2 if i < 3 else 1, 1, bias=not normed))
+        layers.append(nn.Conv2d(channels, filters * 2**i, 4, 2 if i < 3 else 1, 1, bias=i == 0))
         channels = filters * 2**i
-        layers += [*([norm(channels)] if normed else []), nn.LeakyReLU(0.2)]
+        layers += [*([norm(channels)] if i else []), nn.LeakyReLU(0.2)]
     return nn.Sequential(*layers, nn.Conv2d(channels, 1, 4, 1, 1))
 
 
@@ -388,7 +387,7 @@ def dualgan_step(depth, filters, critic_steps, clip, like):
     """It takes (a, b), `critic_steps` images of each."""
     widths = [filters * min(2**i, 8) for i in range(depth)]
     g_ab, g_ba = (UNet(3, 3, widths, ShiftedNorm) for _ in range(2))
-    d_a, d_b = (patch_gan(3, filters, None) for _ in range(2))
+    d_a, d_b = (patch_gan(3, filters, ShiftedNorm) for _ in range(2))
     check([g_ab, g_ba, d_a, d_b], like)
 
     def rmsprop(*networks):

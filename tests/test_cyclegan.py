@@ -161,6 +161,7 @@ def test_the_pool_shows_half_new_and_half_past_images():
     np.testing.assert_array_equal(CycleGAN.exchange(gan, [], images[:3], random), images[:3])
 
 
+@pytest.mark.usefixtures("eager")
 def test_save_and_load_go_on_exactly(tmp_path):
     """Optimisers, learning rate and pools included."""
     straight, saved, other = (tiny(total_steps=6, pool_size=2) for _ in range(3))

@@ -113,6 +113,7 @@ def test_without_adversarial_weight_d_rests():
     assert not any(changed(gan.discriminator, d))
 
 
+@pytest.mark.usefixtures("eager")
 def test_save_and_load_go_on_exactly(tmp_path):
     straight, saved, other = tiny(), tiny(), tiny()
     for seed in range(4):
@@ -147,6 +148,7 @@ def test_generator_file_needs_no_code_of_ours(tmp_path):
     np.testing.assert_array_equal(gan.restore(images), theirs)
 
 
+@pytest.mark.usefixtures("eager")
 def test_command_line(command, tmp_path, monkeypatch):
     args = ["--epochs", 2, *DEBLUR_TINY, "--run"]
     assert command(deblur, *args, "straight")[0] == 0

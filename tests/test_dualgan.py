@@ -163,6 +163,7 @@ def test_clipping_leaves_no_weight_beyond_and_touches_nothing_else():
         assert np.abs(v - old)[kept].max(initial=0) <= 2 * 1.01 * 5e-5 / np.sqrt(0.1)
 
 
+@pytest.mark.usefixtures("eager")
 def test_save_and_load_go_on_exactly(tmp_path):
     """Dropout and optimisers included, whatever was translated in between."""
     straight, saved, other = (tiny() for _ in range(3))

@@ -224,6 +224,7 @@ def test_losses_are_the_batchs_own():
         assert logs["d_loss"] == pytest.approx(np.log(2), rel=0.5)
 
 
+@pytest.mark.usefixtures("eager")
 def test_save_and_load_go_on_exactly(tmp_path):
     """Dropout, learning rate and optimisers included, whatever was translated in between."""
     straight, saved, other = (tiny(total_steps=6) for _ in range(3))

@@ -159,6 +159,7 @@ def test_srresnet_is_the_generator_at_the_end_of_stage_1():
     assert not any(changed(gan.srresnet, end)) and all(changed(gan.generator, end))
 
 
+@pytest.mark.usefixtures("eager")
 def test_save_and_load_go_on_exactly_across_the_stages(tmp_path):
     straight, saved, other = tiny(), tiny(), tiny()
     for seed in range(4):
@@ -196,6 +197,7 @@ def test_metrics_are_the_fields():
     assert metrics.ssim(metrics.luma(a), metrics.luma(a)) == pytest.approx(1)
 
 
+@pytest.mark.usefixtures("eager")
 def test_command_line(command, tmp_path):
     args = ["--pretrain-epochs", 2, *SRGAN_TINY]
     assert command(srgan, "--epochs", 3, *args, "--run", "straight")[0] == 0

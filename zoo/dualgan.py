@@ -28,8 +28,8 @@ Differences from the paper:
 - The defaults are for laptops and a short training: `--size 256 --filters 64 --depth 8 --learning-rate 5e-5` are the
   paper's. Its ranges are 100 to 1000 for the weights of the recovery, 0.01 to 0.1 for the clipping, and 2 to 4 critic
   steps.
-- The generators have instance normalisation, as a batch has few images; the critics have none, which would undo what
-  the clipping of their weights is for.
+- Normalisation is over one image, not the batch, as a batch has few images. The critics need it too, though the clipping
+  then bounds no slope: without it their values die away or grow by powers of the clipping, and the gap jumps about 0.
 - In each step the generators are updated before the critics, not after them, so that the images that they have just
   made serve both; each of the `--critic-steps` updates gets images of its own, the generators those of the last one.
 - The authors' later code has a gradient penalty (Gulrajani et al., arXiv:1704.00028) in place of the clipping. It needs
@@ -89,8 +89,8 @@ def build_discriminator(size=256, filters=64, name="discriminator"):
     for i in range(4):
         # Keras' padding "same" is another one, with which a map of 32 x 32 would not become one of 31 x 31.
         x = layers.ZeroPadding2D(1)(x)
-        x = layers.Conv2D(filters * 2**i, 4, 2 if i < 3 else 1, kernel_initializer=normal())(x)
-        x = layers.LeakyReLU(negative_slope=0.2)(x)
+        x = layers.Conv2D(filters * 2**i, 4, 2 if i < 3 else 1, use_bias=i == 0, kernel_initializer=normal())(x)
+        x = layers.LeakyReLU(negative_slope=0.2)(instance_norm()(x) if i else x)
     x = layers.Conv2D(1, 4, kernel_initializer=normal())(layers.ZeroPadding2D(1)(x))
     return keras.Model(image, layers.Activation("linear", dtype="float32")(x), name=name)
 
