@@ -402,7 +402,7 @@ def dualgan_step(depth, filters, critic_steps, clip, like):
             others_a, others_b = g_ba(b[:-1]), g_ab(a[:-1])
         fake_a, fake_b = g_ba(b[-1:]), g_ab(a[-1:])
         recovery = F.l1_loss(g_ba(fake_b), a[-1:]) + F.l1_loss(g_ab(fake_a), b[-1:])
-        g_loss = 500 * recovery - d_a(fake_a).mean() - d_b(fake_b).mean()
+        g_loss = 100 * recovery - d_a(fake_a).mean() - d_b(fake_b).mean()
         update(g_optimizer, g_loss)
         made_a, made_b = torch.cat([others_a, fake_a.detach()]), torch.cat([others_b, fake_b.detach()])
         logs, at_limit, weights = [g_loss, recovery], 0, 0

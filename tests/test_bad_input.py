@@ -5,6 +5,7 @@ import resource
 import warnings
 
 import imageio.v3 as iio
+import numpy as np
 import pytest
 from conftest import CYCLEGAN_TINY, DEBLUR_TINY, DUALGAN_TINY, PIX2PIX_TINY, SRGAN_TINY, TINY
 from corpus import PICTURE, arrays, bad_pictures, bad_sources, bad_weights, encoded, odd_pictures, write
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from zoo import dataset
+from zoo import dataset, photos
 
 SMALL = {
     "cyclegan": [*CYCLEGAN_TINY, "--data", "domains"],
@@ -95,12 +96,14 @@ def test_bad_sources(name, source, corpus, refused):
 
 
 @pytest.mark.parametrize("name", APPLY)
-def test_bad_pictures(name, corpus, trained, built_once, refused):
+def test_bad_pictures(name, corpus, trained, built_once, refused, monkeypatch):
     run = trained(name)
     built_once(name)
     for picture in sorted((corpus / "bad_pictures").iterdir()):
         line = refused(module(name), "--apply", picture, "--run", run, "--output", "made.png")
         assert picture.name in line
+    monkeypatch.setattr(photos, "read", lambda _: np.zeros(2**48))
+    assert "use a smaller photo" in refused(module(name), "--apply", picture, "--run", run, "--output", "made.png")
 
 
 @pytest.mark.parametrize("name", APPLY)

@@ -1,3 +1,4 @@
+import os
 import tracemalloc
 import warnings
 import zlib
@@ -309,6 +310,24 @@ def test_a_photo_may_replace_itself(tmp_path):
     path = write(tmp_path / "photo.png", image)
     apply(path, path, enlarge(2), scale=2, tile=16)
     np.testing.assert_array_equal(read(path)[1], enlarge(2)(image[None])[0])
+
+
+def test_two_processes_may_write_the_same_photo(tmp_path, monkeypatch):
+    """One begins, the other one writes all of it, the first goes on: no half of a photo, and no error."""
+    photo, made, ours = tmp_path / "photo.png", tmp_path / "made.png", os.getpid()
+    pixels = noise(20, 30)
+    write(photo, pixels)
+
+    def other(images):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "getpid", lambda: ours + 1)
+            apply(photo, made, lambda images: 255 - images)
+        np.testing.assert_array_equal(read(made)[1], 255 - pixels)
+        return images
+
+    apply(photo, made, other)
+    np.testing.assert_array_equal(read(made)[1], pixels)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["made.png", "photo.png"]
 
 
 @pytest.mark.parametrize("wrong", [enlarge(2), lambda images: images / 255])

@@ -486,7 +486,7 @@ def main(argv=None):
                        o.seed)  # fmt: skip
 
     if o.apply or o.evaluate:
-        with runs.errors(dataset.DataError, photos.PhotoError):
+        with runs.errors(dataset.DataError, photos.PhotoError, knobs="photo"):
             runs.load_trained(o, gan)
             if o.evaluate:
                 a, b, paired = take(dataset, o, *runs.held_out(o), 64)

@@ -407,7 +407,7 @@ def main(argv=None):
                         o.learning_rate, steps, o.seed)  # fmt: skip
 
     if o.apply or o.evaluate:
-        with runs.errors(dataset.DataError, photos.PhotoError):
+        with runs.errors(dataset.DataError, photos.PhotoError, knobs="photo"):
             runs.load_trained(o, gan)
             if o.evaluate:
                 source, split = runs.held_out(o)

@@ -28,8 +28,8 @@ Differences from the paper:
 - The defaults are for laptops and a short training: `--size 256 --filters 64 --depth 8 --learning-rate 5e-5` are the
   paper's. Its ranges are 100 to 1000 for the weights of the recovery, 0.01 to 0.1 for the clipping, and 2 to 4 critic
   steps.
-- Normalisation is over one image, not the batch, as a batch has few images. The critics need it too, though the clipping
-  then bounds no slope: without it their values die away or grow by powers of the clipping, and the gap jumps about 0.
+- Normalisation is over one image, not the batch, as a batch has few images. The critics have it too, though then the
+  clipping bounds no slope: without it their values die away or grow by powers of the limit, and the gaps jump about 0.
 - In each step the generators are updated before the critics, not after them, so that the images that they have just
   made serve both; each of the `--critic-steps` updates gets images of its own, the generators those of the last one.
 - The authors' later code has a gradient penalty (Gulrajani et al., arXiv:1704.00028) in place of the clipping. It needs
@@ -218,7 +218,7 @@ class DualGAN:
         seed: fixes the noise of every step; `keras.utils.set_random_seed` fixes the first weights.
     """
 
-    def __init__(self, size=256, depth=8, filters=64, dropout=0.5, recovery_weights=(500, 500), critic_steps=2,
+    def __init__(self, size=256, depth=8, filters=64, dropout=0.5, recovery_weights=(100, 100), critic_steps=2,
                  clip=0.01, learning_rate=5e-5, deterministic=False, seed=0):  # fmt: skip
         self.size, self.critic_steps, self.clip, self.deterministic = size, critic_steps, clip, deterministic
         self.seed, self.steps = seed, 0
@@ -483,8 +483,8 @@ def main(argv=None):
     add("--filters", type=runs.positive, default=32, metavar="N", help="width; the paper's is 64 (%(default)s)")
     share, weight = runs.number(float, 0, 0.9), runs.number(float, 0)
     add("--dropout", type=share, default=0.5, metavar="X", help="share of the values dropped as noise (%(default)s)")
-    weights = {"type": weight, "nargs": 2, "metavar": ("A", "B"), "default": [500.0, 500.0]}
-    add("--recovery-weights", **weights, help="of the L1 recovery of both domains (500 500)")
+    weights = {"type": weight, "nargs": 2, "metavar": ("A", "B"), "default": [100.0, 100.0]}
+    add("--recovery-weights", **weights, help="of the L1 recovery of both domains (100 100)")
     add("--critic-steps", type=runs.positive, default=2, metavar="N", help="for each of the generators (%(default)s)")
     limit = runs.number(float, 1e-4)
     add("--clip", type=limit, default=0.01, metavar="X", help="limit of the critics' weights (%(default)s)")
@@ -504,7 +504,7 @@ def main(argv=None):
                       o.learning_rate, o.deterministic, o.seed)  # fmt: skip
 
     if o.apply or o.evaluate:
-        with runs.errors(dataset.DataError, photos.PhotoError):
+        with runs.errors(dataset.DataError, photos.PhotoError, knobs="photo"):
             runs.load_trained(o, gan)
             if o.evaluate:
                 a, b, paired = take(dataset, o, *runs.held_out(o), 64)

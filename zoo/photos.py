@@ -85,7 +85,7 @@ def apply(source, target, restore, scale=1, tile=256, halo=16, multiple=1, batch
         icc = None  # it is stored as RGB
     bands = _bands(colours, alpha, restore, scale, tile, halo, multiple, batch_size)
 
-    part = target.with_name(target.name + ".part")
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")  # another process may write the same photo
     try:
         with open(part, "w+b") as file:
             if format == "PNG":

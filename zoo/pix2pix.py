@@ -477,7 +477,7 @@ def main(argv=None):
                       o.adversarial_weight, o.learning_rate, total, o.deterministic, o.seed)  # fmt: skip
 
     if o.apply or o.evaluate:
-        with runs.errors(dataset.DataError, photos.PhotoError):
+        with runs.errors(dataset.DataError, photos.PhotoError, knobs="photo"):
             runs.load_trained(o, gan)
             if o.evaluate:
                 train = None if o.task == "colorize" else load(o.data, "train")
