@@ -8,6 +8,7 @@ What differs is what costs nothing: how weights begin, and the constants of an i
 """
 
 import os
+from functools import partial
 
 import numpy as np
 import torch
@@ -87,13 +88,16 @@ def instance_norm(channels):
 
 
 class ShiftedNorm(nn.Module):
-    """Instance normalisation with a shift, but no scale."""
+    """Instance normalisation with a shift, but no scale; of one group instead, layer normalisation."""
 
-    def __init__(self, channels):
+    def __init__(self, channels, groups=None):
         super().__init__()
+        self.groups = groups
         self.shift = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x):
+        if self.groups:
+            return F.group_norm(x, self.groups, bias=self.shift)
         return F.instance_norm(x, bias=self.shift)
 
 
@@ -387,7 +391,7 @@ def dualgan_step(depth, filters, critic_steps, clip, like):
     """It takes (a, b), `critic_steps` images of each."""
     widths = [filters * min(2**i, 8) for i in range(depth)]
     g_ab, g_ba = (UNet(3, 3, widths, ShiftedNorm) for _ in range(2))
-    d_a, d_b = (patch_gan(3, filters, ShiftedNorm) for _ in range(2))
+    d_a, d_b = (patch_gan(3, filters, partial(ShiftedNorm, groups=1)) for _ in range(2))
     check([g_ab, g_ba, d_a, d_b], like)
 
     def rmsprop(*networks):

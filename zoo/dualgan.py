@@ -28,8 +28,9 @@ Differences from the paper:
 - The defaults are for laptops and a short training: `--size 256 --filters 64 --depth 8 --learning-rate 5e-5` are the
   paper's. Its ranges are 100 to 1000 for the weights of the recovery, 0.01 to 0.1 for the clipping, and 2 to 4 critic
   steps.
-- Normalisation is over one image, not the batch, as a batch has few images. The critics have it too, though then the
-  clipping bounds no slope: without it their values die away or grow by powers of the limit, and the gaps jump about 0.
+- The generators have instance normalisation, as a batch has few images. The critics have layer normalisation, which
+  Gulrajani et al. (below) advise: without any, values die away or grow by powers of the limit, and the gaps jump about
+  0; with that of instances a critic does not see how bright a picture is, and sketches came out as negatives.
 - In each step the generators are updated before the critics, not after them, so that the images that they have just
   made serve both; each of the `--critic-steps` updates gets images of its own, the generators those of the last one.
 - The authors' later code has a gradient penalty (Gulrajani et al., arXiv:1704.00028) in place of the clipping. It needs
@@ -90,7 +91,7 @@ def build_discriminator(size=256, filters=64, name="discriminator"):
         # Keras' padding "same" is another one, with which a map of 32 x 32 would not become one of 31 x 31.
         x = layers.ZeroPadding2D(1)(x)
         x = layers.Conv2D(filters * 2**i, 4, 2 if i < 3 else 1, use_bias=i == 0, kernel_initializer=normal())(x)
-        x = layers.LeakyReLU(negative_slope=0.2)(instance_norm()(x) if i else x)
+        x = layers.LeakyReLU(negative_slope=0.2)(layer_norm()(x) if i else x)
     x = layers.Conv2D(1, 4, kernel_initializer=normal())(layers.ZeroPadding2D(1)(x))
     return keras.Model(image, layers.Activation("linear", dtype="float32")(x), name=name)
 
@@ -103,6 +104,11 @@ def normal():
 def instance_norm():
     """Normalises each map over one image; a scale beside the shift would be the next convolution's business."""
     return layers.GroupNormalization(groups=-1, epsilon=1e-5, scale=False)
+
+
+def layer_norm():
+    """Normalises all maps of one image together."""
+    return layers.GroupNormalization(groups=1, epsilon=1e-5, scale=False)
 
 
 class Clip(keras.constraints.Constraint):
