@@ -48,7 +48,7 @@ def tape_step(gan, o):
             fake_a, fake_b = g_ba(b[-1:], training=True), g_ab(a[-1:], training=True)
             recovery = l1(g_ba(fake_b, training=True), a[-1:]) + l1(g_ab(fake_a, training=True), b[-1:])
             values = tf.reduce_mean(d_a(fake_a, training=True)) + tf.reduce_mean(d_b(fake_b, training=True))
-            g_loss = 100 * recovery - values
+            g_loss = 500 * recovery - values
         optimizers[0].apply(tape.gradient(g_loss, variables), variables)
         made.append((fake_a, fake_b))
         logs, at_limit, weights = [g_loss, recovery], 0.0, 0
@@ -85,7 +85,7 @@ def classic_step(gan, o):
         critic.compile(rmsprop(), mean_output)
     fake_a, fake_b = g_ba(b), g_ab(a)
     combined = Player([a, b], [d_a(fake_a), d_b(fake_b), g_ba(fake_b), g_ab(fake_a)], [g_ab, g_ba])
-    combined.compile(rmsprop(), [mean_output] * 2 + ["mae"] * 2, loss_weights=[1, 1, 100, 100])
+    combined.compile(rmsprop(), [mean_output] * 2 + ["mae"] * 2, loss_weights=[1, 1, 500, 500])
     real = -np.ones((1, *d_a.output_shape[1:]), "float32")
 
     def step(images):

@@ -8,7 +8,6 @@ What differs is what costs nothing: how weights begin, and the constants of an i
 """
 
 import os
-from functools import partial
 
 import numpy as np
 import torch
@@ -88,16 +87,13 @@ def instance_norm(channels):
 
 
 class ShiftedNorm(nn.Module):
-    """Instance normalisation with a shift, but no scale; of one group instead, layer normalisation."""
+    """Instance normalisation with a shift, but no scale."""
 
-    def __init__(self, channels, groups=None):
+    def __init__(self, channels):
         super().__init__()
-        self.groups = groups
         self.shift = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x):
-        if self.groups:
-            return F.group_norm(x, self.groups, bias=self.shift)
         return F.instance_norm(x, bias=self.shift)
 
 
@@ -199,12 +195,13 @@ class UNet(nn.Module):
 
 
 def patch_gan(channels, filters, norm):
-    """The 70 x 70 PatchGAN."""
+    """The 70 x 70 PatchGAN; `norm` None is DualGAN's critic."""
     layers = []
     for i in range(4):
-        layers.append(nn.Conv2d(channels, filters * 2**i, 4, 2 if i < 3 else 1, 1, bias=i == 0))
+        normed = norm and i > 0
+        layers.append(nn.Conv2d(channels, filters * 2**i, 4, 2 if i < 3 else 1, 1, bias=not normed))
         channels = filters * 2**i
-        layers += [*([norm(channels)] if i else []), nn.LeakyReLU(0.2)]
+        layers += [*([norm(channels)] if normed else []), nn.LeakyReLU(0.2)]
     return nn.Sequential(*layers, nn.Conv2d(channels, 1, 4, 1, 1))
 
 
@@ -391,7 +388,7 @@ def dualgan_step(depth, filters, critic_steps, clip, like):
     """It takes (a, b), `critic_steps` images of each."""
     widths = [filters * min(2**i, 8) for i in range(depth)]
     g_ab, g_ba = (UNet(3, 3, widths, ShiftedNorm) for _ in range(2))
-    d_a, d_b = (patch_gan(3, filters, partial(ShiftedNorm, groups=1)) for _ in range(2))
+    d_a, d_b = (patch_gan(3, filters, None) for _ in range(2))
     check([g_ab, g_ba, d_a, d_b], like)
 
     def rmsprop(*networks):
@@ -406,7 +403,7 @@ def dualgan_step(depth, filters, critic_steps, clip, like):
             others_a, others_b = g_ba(b[:-1]), g_ab(a[:-1])
         fake_a, fake_b = g_ba(b[-1:]), g_ab(a[-1:])
         recovery = F.l1_loss(g_ba(fake_b), a[-1:]) + F.l1_loss(g_ab(fake_a), b[-1:])
-        g_loss = 100 * recovery - d_a(fake_a).mean() - d_b(fake_b).mean()
+        g_loss = 500 * recovery - d_a(fake_a).mean() - d_b(fake_b).mean()
         update(g_optimizer, g_loss)
         made_a, made_b = torch.cat([others_a, fake_a.detach()]), torch.cat([others_b, fake_b.detach()])
         logs, at_limit, weights = [g_loss, recovery], 0, 0
