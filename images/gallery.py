@@ -1,4 +1,4 @@
-"""Makes the pictures of the README's table: what a model is given, what it makes of it, and the truth.
+"""Makes the pictures of the README's table: what a model is given, what it makes of it, and the truth; and deblur.png.
 
     for model in dcgan pix2pix cyclegan dualgan; do python -m zoo.$model --epochs 5; done
     python images/gallery.py [RUNS]     RUNS has these runs in it (runs)
@@ -24,7 +24,7 @@ SIDE = 128  # pixels of a tile
 sys.path.insert(0, str(HERE.parent))
 from zoo import dataset, runs  # noqa: E402
 from zoo.cyclegan import sketches  # noqa: E402
-from zoo.deblur import blur, draw_kernel, to_uint8  # noqa: E402
+from zoo.deblur import KINDS, blur, draw_kernel, to_uint8  # noqa: E402
 
 
 def command(model, *options):
@@ -61,6 +61,12 @@ def main():
 
     blurred = blur(eye, draw_kernel("gaussian", np.random.default_rng(0)))
     strip("deblur", blurred, applied("deblur", blurred), eye)
+
+    both, random, rows = cat[60:200, 20:220], np.random.default_rng(0), []
+    for kind in KINDS:
+        blurred = blur(both, draw_kernel(kind, random))
+        rows += [both, blurred, applied("deblur", blurred)]
+    runs.save_picture(HERE / "deblur.png", runs.grid(np.stack(rows), 3))
 
     grey = (255 * color.rgb2gray(cat)).astype("uint8")
     strip("pix2pix", grey, applied("pix2pix", cat, "--run", folder / "pix2pix"), cat)
