@@ -1,9 +1,9 @@
-"""Makes the pictures of the README's table: what a model is given, what it makes of it, and the truth; and deblur.png.
+"""Makes the pictures of the README's table (given, made, truth), and those of what SRGAN and the deblurrer do.
 
-    for model in dcgan pix2pix cyclegan dualgan; do python -m zoo.$model --epochs 5; done
+    for model in dcgan srgan pix2pix cyclegan dualgan; do python -m zoo.$model --epochs 5; done
     python images/gallery.py [RUNS]     RUNS has these runs in it (runs)
 
-SRGAN and the deblurrer need no run, as their generators come with the zoo. Everything is of scikit-image: the cat is
+The deblurrer needs no run, as its generator comes with the zoo. Everything is of scikit-image: the cat is
 `chelsea` (CC0), held out from all of these trainings; the faces are from Labeled Faces in the Wild.
 """
 
@@ -25,6 +25,7 @@ sys.path.insert(0, str(HERE.parent))
 from zoo import dataset, runs  # noqa: E402
 from zoo.cyclegan import sketches  # noqa: E402
 from zoo.deblur import KINDS, blur, draw_kernel, to_uint8  # noqa: E402
+from zoo.srgan import SRGAN, downscale  # noqa: E402
 
 
 def command(model, *options):
@@ -53,19 +54,28 @@ def strip(name, *images):
 def main():
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "runs")
     (HERE / "gallery").mkdir(exist_ok=True)
+    ours = HERE.parent / "zoo/weights"
+    deblurrer = "--weights", ours / "deblur.weights.h5"
     cat = np.ascontiguousarray(data.chelsea()[:288, 80:368])
     eye = np.ascontiguousarray(cat[68:196, 28:156])
 
     small = np.asarray(Image.fromarray(eye).resize((32, 32), Image.Resampling.BICUBIC))
-    strip("srgan", small, applied("srgan", small), eye)
+    strip("srgan", small, applied("srgan", small, "--weights", ours / "srgan.weights.h5"), eye)
+
+    gan, low = SRGAN.pretrained(), downscale(cat[None], 4)
+    bicubic = np.asarray(Image.fromarray(low[0]).resize(cat.shape[1::-1], Image.Resampling.BICUBIC))
+    trained = [keras.models.load_model(folder / f"srgan/checkpoint/{name}.keras") for name in ("srresnet", "generator")]
+    made = [bicubic, *(gan.upscale(low, network)[0] for network in (*trained, None)), cat]
+    rows = [image[y : y + 130, x : x + 180] for y, x in ((60, 20), (158, 90)) for image in made]
+    runs.save_picture(HERE / "srgan.png", runs.grid(np.stack(rows), len(made)))
 
     blurred = blur(eye, draw_kernel("gaussian", np.random.default_rng(0)))
-    strip("deblur", blurred, applied("deblur", blurred), eye)
+    strip("deblur", blurred, applied("deblur", blurred, *deblurrer), eye)
 
     both, random, rows = cat[60:200, 20:220], np.random.default_rng(0), []
     for kind in KINDS:
         blurred = blur(both, draw_kernel(kind, random))
-        rows += [both, blurred, applied("deblur", blurred)]
+        rows += [both, blurred, applied("deblur", blurred, *deblurrer)]
     runs.save_picture(HERE / "deblur.png", runs.grid(np.stack(rows), 3))
 
     grey = (255 * color.rgb2gray(cat)).astype("uint8")
