@@ -13,8 +13,8 @@ arXiv:1511.06434) is the encoder, its generator the decoder, with nothing dense 
     python -m zoo.deblur --evaluate [SOURCE]            PSNR and SSIM for each kind of blur, beside classical methods
 
 After five epochs `--evaluate` has 31.3 dB for Gaussian blur of sigma 1 to 3, the blurred photo 29.1, and 30.3 for 28.8
-where the photo was shrunk and enlarged; motion blur is hardly restored (30.6 for 30.5). The zoo's own generator, trained
-longer, restores that too: 24.9 for 23.7, on 20 photos held out.
+where the photo was shrunk and enlarged; motion blur is hardly restored (30.6 for 30.5). The zoo's own generator, after
+longer training, restores that too: 24.9 for 23.7, on 20 photos held out.
 
 Differences from the tutorial:
 - The encoder's maps are added to the decoder's, and the image to the output, so that the network need not carry through
