@@ -87,6 +87,10 @@ def test_a_run_begins_with_weights(name, command, refused):
     assert status == 0 and "going on after epoch 1" in out, err
     assert command(module, "--evaluate")[0] == 0  # the run, not what it began with
     assert Path(f"runs/{name}/evaluation.json").exists()
+    assert "nothing.keras" in refused(module, "--epochs", 1, "--fresh", "--weights", "nothing.keras", *TINY[name])
+    assert not Path(f"runs/{name}.1").exists()
+    status, _, err = command(module, "--epochs", 1, "--fresh", "--weights", f"runs/{name}/generator.keras", *TINY[name])
+    assert status == 0 and Path(f"runs/{name}.1").exists(), err
 
 
 @pytest.mark.parametrize("name", ["cyclegan", "dualgan"])

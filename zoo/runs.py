@@ -207,6 +207,8 @@ class Run(keras.callbacks.Callback):
         self.signal = None
 
     def __enter__(self):
+        if self.options.fresh and self.options.weights:  # now, as they may lie in the run that is moved aside
+            _load_generator(self.options.weights, self.gan)
         if self.options.fresh and self.folder.exists():
             _lock(self.folder).close()  # refuses to move a run that is in use
             number = next(i for i in range(1, 10**6) if not Path(f"{self.folder}.{i}").exists())
@@ -215,7 +217,7 @@ class Run(keras.callbacks.Callback):
         self.folder.mkdir(parents=True, exist_ok=True)
         self.lock = _lock(self.folder)
         state = _load_checkpoint(self.folder, self.gan)
-        if state is None and self.options.weights:
+        if state is None and self.options.weights and not self.options.fresh:
             _load_generator(self.options.weights, self.gan)
         self._write_options()
         if state is None:
