@@ -76,6 +76,7 @@ def test_layers_mirror_and_normalise_each_image():
     assert len(network.trainable_variables) == 1
 
 
+@pytest.mark.usefixtures("eager")
 def test_each_player_moves_only_its_own_networks(tmp_path):
     gan = tiny()
 

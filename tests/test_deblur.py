@@ -86,6 +86,7 @@ def test_blur_keeps_shape_and_brightness_and_loses_detail(kind):
     np.testing.assert_array_equal(blur(even, draw_kernel(kind, np.random.default_rng(0))), even)
 
 
+@pytest.mark.usefixtures("eager")
 def test_each_player_moves_only_its_own_network(tmp_path):
     gan = tiny()
 

@@ -71,6 +71,7 @@ def test_any_multiple_goes_through_down_to_a_single_value():
     assert not np.array_equal(made[0], made[1])
 
 
+@pytest.mark.usefixtures("eager")
 def test_each_player_moves_only_its_own_networks(tmp_path):
     gan = tiny()
 
@@ -183,6 +184,7 @@ def test_save_and_load_go_on_exactly(tmp_path):
             np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.usefixtures("eager")
 def test_noise_is_another_in_every_step_and_for_every_seed():
     losses = []
     for seed in (0, 1):

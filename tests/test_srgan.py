@@ -117,6 +117,7 @@ def test_fresh_generators_are_bicubic():
         np.testing.assert_allclose(network.predict(low, verbose=0), 2 * plain - 1, atol=1e-5)
 
 
+@pytest.mark.usefixtures("eager")
 def test_each_player_moves_only_its_own_network(tmp_path):
     gan = tiny(gan_steps=100, pretrain_steps=1000)
 
