@@ -9,7 +9,7 @@ import re
 import keras
 import numpy as np
 import pytest
-from conftest import ROOT, TINY, finish, weights
+from conftest import CYCLEGAN_TINY, ROOT, SRGAN_TINY, TINY, finish, weights
 from keras import layers, ops
 
 from zoo import cyclegan, dcgan, deblur, dualgan, inpaint, pix2pix, srgan
@@ -156,11 +156,20 @@ def test_a_run_goes_on_with_another_backend(tmp_path):
         assert epoch == 1 or f"going on after epoch {epoch - 1}" in out
 
 
+TWO_DEVICES = {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+# Runs a command line, and prints over how many devices its weights then lie.
+TRAIN = """import importlib, sys
+importlib.import_module(sys.argv[1]).main(sys.argv[2:])
+import jax
+print("devices", max(len(array.sharding.device_set) for array in jax.live_arrays()))
+"""
+
+
 def test_devices_all_shares_a_batch(tmp_path):
     needs("jax")
-    env = {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
-    for name in ("one", "all"):
-        finish(["-m", "zoo.dcgan", "--epochs", 1, *TINY, "--devices", name, "--run", name], tmp_path, env=env)
+    for name, count in (("one", 1), ("all", 2)):
+        train = ["-c", TRAIN, "zoo.dcgan", "--epochs", 1, *TINY, "--devices", name, "--run", name]
+        assert f"devices {count}" in finish(train, tmp_path, env=TWO_DEVICES)[0]
     losses = [
         [float(x) for x in (tmp_path / name / "history.csv").read_text().splitlines()[1].split(",")]
         for name in ("one", "all")
@@ -171,3 +180,14 @@ def test_devices_all_shares_a_batch(tmp_path):
         for x, y in zip(one, shared, strict=True):
             # Where a gradient is 0 but for rounding, a step, as large as the learning rate, may go to either side.
             assert np.linalg.norm(x - y) < 1e-3 * np.linalg.norm(x) + 2e-4
+
+
+@pytest.mark.parametrize("model", ["srgan", "cyclegan"])
+def test_devices_all_with_few_samples(model, tmp_path):
+    """Their sample pictures are fewer than the devices, or no multiple of them."""
+    needs("jax")
+    tiny = {"srgan": SRGAN_TINY, "cyclegan": CYCLEGAN_TINY}[model]
+    train = ["-m", f"zoo.{model}", "--epochs", 1, *tiny, "--devices", "all", "--batch-size"]
+    finish([*train, 2], tmp_path, env=TWO_DEVICES)
+    _, err = finish([*train, 3, "--run", "odd"], tmp_path, env=TWO_DEVICES, status=2)
+    assert "multiple of" in err.splitlines()[-1] and not (tmp_path / "odd").exists()

@@ -126,6 +126,12 @@ def test_generate_and_interpolate(command, refused, tmp_path):
     assert command(dcgan, "--interpolate", 5, "--seed", 3, "--output", "row.png")[0] == 0
     assert iio.imread(tmp_path / "row.png").shape[:2] == (32, 5 * 30 + 2)
     assert ".png" in refused(dcgan, "--generate", 4, "--output", "a.jpg")
+    assert "folder that exists" in refused(dcgan, "--generate", 4, "--output", "nowhere/a.png")
+    assert "leave one of them out" in refused(dcgan, "--generate", 4, "--fresh")
+    assert "give one of them" in refused(dcgan, "--generate", 4, "--evaluate")
+    weights = ["--weights", "runs/dcgan/generator.keras", *TINY]
+    assert "--channels 1 or 3" in refused(dcgan, "--generate", 4, *weights)
+    assert command(dcgan, "--generate", 4, *weights, "--channels", 1, "--output", "a.png")[0] == 0
 
 
 def test_evaluate(command, tmp_path):
@@ -138,6 +144,9 @@ def test_evaluate(command, tmp_path):
     assert status == 0 and set(result) == {"samples", "untrained", "real (test)"} and "frechet" in out
     assert result["real (test)"]["copies %"] == 0 and result["samples"]["spread"] < result["real (test)"]["spread"]
     assert 0 <= result["samples"]["least class %"] <= 34 and result["samples"]["frechet"] > 0
+    np.save(tmp_path / "unlabelled.npy", x)
+    assert command(dcgan, "--evaluate", "unlabelled.npy")[0] == 0
+    assert "accuracy" not in (tmp_path / "runs/dcgan/evaluation.json").read_text()
     command(dcgan, "--epochs", 1, "--filters", 4, "--steps-per-epoch", 1, "--run", "unlabelled")
     assert command(dcgan, "--evaluate", "--run", "unlabelled")[0] == 0
 
@@ -169,6 +178,7 @@ def test_evaluate(command, tmp_path):
         (["--learning-rate", "-1"], "--learning-rate"),
         (["--label-smoothing", "1"], "--label-smoothing"),
         (["--seed", "-1"], "--seed"),
+        (["--seed", "20240101123456"], "--seed"),
         (["--filters", "0"], "--filters"),
         (["--channels", "2"], "--channels"),
         (["--devices", "all"], "JAX"),
@@ -220,3 +230,34 @@ def test_colour_pictures_from_a_folder_with_one_bad_file(command, folder, tmp_pa
         status, _, _ = command(dcgan, "--epochs", 1, *TINY, "--data", folder, "--steps-per-epoch", 9, "--channels", 3)
     assert status == 0
     assert iio.imread(tmp_path / "runs/dcgan/samples/epoch_0001.png").shape[2] == 3
+
+
+def test_what_the_shell_adds_to_a_folder(command, folder):
+    for name in (folder, f"{folder}/", folder):
+        assert command(dcgan, "--epochs", 1, *TINY, "--data", name, "--run", "run")[0] == 0
+
+
+@pytest.mark.usefixtures("eager")
+def test_pictures_of_earlier_epochs_are_gone_or_of_another_shape(command, tmp_path):
+    assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
+    samples = tmp_path / "runs/dcgan/samples"
+    iio.imwrite(samples / "epoch_0001.png", np.zeros((9, 9), np.uint8))
+    assert command(dcgan, "--epochs", 2, *TINY)[0] == 0
+    for file in samples.iterdir():
+        file.unlink()
+    assert command(dcgan, "--epochs", 2, *TINY)[0] == 0
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_mistake_in_a_changed_save_keeps_its_trace(command, monkeypatch):
+    monkeypatch.setattr(dcgan.DCGAN, "save", lambda gan, folder: gan.no_such_name)
+    with pytest.raises(AttributeError, match="no_such_name"):
+        command(dcgan, "--epochs", 1, *TINY)
+
+
+@pytest.mark.usefixtures("eager")
+def test_what_a_kill_left_half_written_is_removed(command, tmp_path):
+    assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
+    (tmp_path / "runs/dcgan/generator.keras.123.new").write_text("half")
+    assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
+    assert not list((tmp_path / "runs").rglob("*.new"))

@@ -88,7 +88,8 @@ def test_each_player_moves_only_its_own_networks(tmp_path):
             player.train_on_batch(images, {"real": ones, "fake": 0 * ones})
             assert moved(gan, before) == {f"discriminator_{domain}"}
             before = snapshot(gan)
-        targets = {name: images["ab".index(name[-1])] for name in gan.combined.output_names}
+        names = [name for name in gan.combined.output_names if not name.startswith("fake")]
+        targets = {name: images["ab".index(name[-1])] for name in names}
         gan.combined.train_on_batch(images, targets | {"adversarial_a": ones, "adversarial_b": ones})
         assert moved(gan, before) == {"generator_ab", "generator_ba"}
 
@@ -252,10 +253,21 @@ def levels(images):
 def test_no_image_of_a_pair_is_trained_on_together_with_its_partner(tmp_path):
     options = options_for(pairs(tmp_path / "set", 5))
     a, b, paired = cyclegan.load_domains(dataset, options, options.data, "train")
+    assert len(a) == len(b) == 2  # steps of an epoch
     assert paired and levels(a) == {0, 10} and levels(b) == {21, 31}
+    with pytest.raises(dataset.DataError, match="too few for batches of 3"):
+        cyclegan.load_domains(dataset, options, options.data, "train", 3)
     a, b, paired = cyclegan.take(dataset, options, options.data, "test", 99)
     assert paired and len(a) == 5
     np.testing.assert_array_equal(a + 1, b)
+
+
+def test_pairs_in_an_array(tmp_path):
+    x = np.zeros((11, 32, 64, 3), np.uint8)
+    x[:, :, 32:] = 255
+    np.save(tmp_path / "pairs.npy", x)
+    a, b, paired = cyclegan.load_domains(dataset, options_for(tmp_path / "pairs.npy"), tmp_path / "pairs.npy", "train")
+    assert paired and levels(a) == {0} and levels(b) == {255}
 
 
 def test_domains_in_folders(tmp_path):
@@ -345,7 +357,8 @@ def test_pairs_and_two_folders_on_the_command_line(command, folder, tmp_path):
         (["--size", "20"], "24 or more"),
         (["--data", "photos"], "photos has no domains A and B"),
         (["--data", "nowhere"], "there is no data set or path 'nowhere'"),
-        (["--data", "one"], "a single pair"),
+        (["--data-b", "photos"], "give --data too"),
+        (["--data", "one"], "too few for batches of 1"),
         (["--data", "photos", "--data-b", "nowhere"], "there is no data set or path 'nowhere'"),
         (["--cycle-weight", "-1"], "--cycle-weight"),
         (["--identity-weight", "-1"], "--identity-weight"),

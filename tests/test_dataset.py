@@ -68,8 +68,8 @@ def test_fit_takes_it(folder):
 
     model = Mean()
     model.compile()
-    history = model.fit(images, epochs=2, verbose=0).history["mean"]
-    assert history[0] != history[1]
+    history = model.fit(images, epochs=2, verbose=0, shuffle=False).history["mean"]
+    assert history[0] != history[1] and images.epoch >= 2
 
 
 def test_flip_mirrors_about_half():
@@ -315,3 +315,67 @@ def test_map_is_applied_to_batches(folder):
     mapped.map = lambda batch: (batch[..., :1], batch[..., 1:])
     a, b = mapped[2]
     np.testing.assert_array_equal(np.concatenate([a, b], -1), plain[2])
+
+
+def test_a_folder_of_a_data_sets_name_is_asked_for(folder, monkeypatch):
+    folder.rename(folder.parent / "photos")
+    monkeypatch.chdir(folder.parent)
+    with pytest.raises(DataError, match="give ./photos for the folder"):
+        load("photos", 24)
+    assert load("./photos", 24, split="all").count == 30
+
+
+def test_links_that_lead_back_are_followed_once(folder):
+    for name in ("again", "and_again"):
+        (folder / name).symlink_to(folder)
+    assert load(folder, 24, split="all").count == 30
+
+
+def test_a_strip_is_not_enlarged(folder):
+    Image.new("RGB", (6000, 8)).save(folder / "strip.png")
+    images = load(folder, 96, batch_size=31, crop="random", split="all")
+    with pytest.warns(UserWarning, match="strip.png can't be used: it is a strip of 6000x8 pixels"):
+        assert images[0].shape == (31, 96, 96, 3)
+
+
+def test_whole_leaves_out_what_is_damaged_or_too_small(folder):
+    Image.new("RGB", (40, 9)).save(folder / "low.png")
+    images = load(folder, 24, split="all")
+    with pytest.warns(UserWarning, match="low.png can't be used: it has only 40x9 pixels"):
+        assert len(list(images.whole(least=16))) == 30
+
+
+def test_a_lack_of_memory_is_no_damage(folder, monkeypatch):
+    def no_memory(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(dataset, "to_8bit", no_memory)
+    images = load(folder, 24, batch_size=4)
+    with pytest.raises(MemoryError):
+        images[0]
+    with pytest.raises(MemoryError):
+        next(images.whole())
+
+
+@pytest.mark.parametrize("labels", [np.eye(10, dtype=int)[:9], np.arange(8), np.linspace(0, 1, 9)])
+def test_labels_that_fit_no_images(labels, tmp_path):
+    x = np.zeros((9, 24, 24), np.uint8)
+    np.savez(tmp_path / "set.npz", x_train=x, y_train=labels, x_test=x, y_test=np.arange(9))
+    with pytest.raises(DataError, match="each image wants one whole number"):
+        load(tmp_path / "set.npz", 24)
+
+
+def test_a_stray_file_in_an_npz(tmp_path):
+    np.savez(tmp_path / "set.npz", x=np.zeros((9, 24, 24), np.uint8))
+    with zipfile.ZipFile(tmp_path / "set.npz", "a") as archive:
+        archive.writestr("README.txt", "hello")
+    assert load(tmp_path / "set.npz", 24, split="all").count == 9
+
+
+def test_a_zip_of_two_domains_has_to_be_unpacked(folder, tmp_path):
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for i, file in enumerate(sorted(folder.rglob("*.png"))):
+            archive.write(file, f"set/train{'AB'[i % 2]}/{file.name}")
+    with pytest.raises(DataError, match="unpack it"):
+        load(tmp_path / "set.zip", 24, domain="A")
+    assert load(tmp_path / "set.zip", 24, split="all").count == 20

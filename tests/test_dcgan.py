@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from scipy.linalg import sqrtm
 
 from zoo import metrics
 from zoo.dcgan import DCGAN, build_discriminator, build_generator
@@ -135,6 +136,12 @@ def test_early_stopping_stops():
     images = np.zeros((8, 28, 28, 1), np.uint8)
     assert len(gan.train(images, 5, batch_size=8, callbacks=[stop]).epoch) == 1
     assert len(gan.train(images, 2, batch_size=8).epoch) == 2  # the next call is not stopped
+    stop = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda *_, **__: setattr(gan.combined, "stop_training", True)
+    )
+    gan.steps = 0
+    gan.train(images, 5, batch_size=2, callbacks=[stop])  # as Keras' own `fit`, after that batch
+    assert gan.steps == 1
 
 
 @pytest.mark.parametrize(
@@ -170,6 +177,11 @@ def test_frechet_distance_of_known_gaussians():
     b = random.normal([3, 0], [1, 2], (100_000, 2))
     # |m - n|^2 = 9; axis by axis (1 - 1)^2 + (1 - 2)^2 = 1
     assert metrics.frechet_distance(a, b) == pytest.approx(10, rel=0.01)
+    # Turned by 45 degrees the wide one has correlated axes: against its own quarter turn that is not nothing.
+    wide = random.normal(0, [1, 2], (100_000, 2)) @ np.array([[1, 1], [-1, 1]]) / np.sqrt(2)
+    c, d = np.array([[2.5, -1.5], [-1.5, 2.5]]), np.array([[2.5, 1.5], [1.5, 2.5]])
+    expected = np.trace(c + d - 2 * sqrtm(c @ d)).real
+    assert metrics.frechet_distance(wide, wide * [1, -1]) == pytest.approx(expected, rel=0.03) and expected > 1
     assert metrics.frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
 
 

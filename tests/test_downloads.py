@@ -158,8 +158,10 @@ def test_a_damaged_archive(server, monkeypatch, tmp_path, kind):
     assert pairs().count == 4
 
 
-@pytest.mark.parametrize("name", ["../outside.png", "small/../../outside.png", "/tmp/zoo_outside.png"])
+@pytest.mark.parametrize("name", ["../outside.png", "small/../../outside.png", "/absolute/outside.png"])
 def test_nothing_is_written_outside(server, monkeypatch, tmp_path, name):
+    name = name.replace("/absolute", str(tmp_path / "absolute"))
+
     def files():
         found = {p for p in tmp_path.rglob("*") if p.is_file() and tmp_path / "data/small" not in p.parents}
         return {p for p in found if "data/small.part" not in str(p)}
@@ -191,6 +193,15 @@ def test_no_network_says_what_to_bring(server, monkeypatch, tmp_path):
     assert "small.tar.gz" in line and "train" in line
     (tmp_path / "data/small.tar.gz").write_bytes(archive())  # brought
     assert pairs().count == 4
+
+
+def test_an_archive_that_was_brought_is_not_deleted(server, monkeypatch, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/small.tar.gz").write_bytes(archive())
+    offer(server, monkeypatch, digest="0" * 32)
+    (tmp_path / "data/small.tar.gz").write_bytes(archive())
+    refused("bring it anew, or move it away")
+    assert (tmp_path / "data/small.tar.gz").read_bytes() == archive() and not server.log
 
 
 def test_a_folder_that_was_brought_is_used(server, tmp_path):

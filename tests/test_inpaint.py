@@ -13,7 +13,7 @@ from PIL import Image
 from skimage.metrics import structural_similarity
 
 from zoo import dcgan, inpaint, metrics
-from zoo.inpaint import KINDS, Inpainter, blend, context_weights, make_masks, paste
+from zoo.inpaint import KINDS, Inpainter, context_weights, make_masks, paste, poisson
 
 pytestmark = pytest.mark.filterwarnings("error:.*does not have any trainable weights")
 CENTER = np.zeros((28, 28), bool)
@@ -165,15 +165,15 @@ def test_poisson_blending():
     ramp = np.uint8(40 + 3 * x + 2 * y)[None, ..., None].repeat(3, 3)
     masks = make_masks("center", 1, 28)
     # The gradients are right and the brightness is not: blending gives the image back, pasting does not.
-    np.testing.assert_array_equal(blend(ramp, ramp - 30, masks), ramp)
+    np.testing.assert_array_equal(poisson(ramp, ramp - 30, masks), ramp)
     assert (paste(ramp, ramp - 30, masks) != ramp).any()
     # Nothing to be corrected at a rim that fits.
     detail = ramp.copy()
     detail[0, 12:16, 12:16] += 50
-    np.testing.assert_array_equal(blend(ramp, detail, masks), detail)
+    np.testing.assert_array_equal(poisson(ramp, detail, masks), detail)
     for kind in KINDS:  # holes that reach the edge, and of many parts
         masks = make_masks(kind, 1, 28)
-        np.testing.assert_allclose(blend(ramp, ramp + 20, masks).astype(int), ramp, atol=1)
+        np.testing.assert_allclose(poisson(ramp, ramp + 20, masks).astype(int), ramp, atol=1)
 
 
 def test_classical_fills():

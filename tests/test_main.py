@@ -44,7 +44,26 @@ def test_list_names_every_model_without_importing_keras():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
 
 
+def test_importing_prints_nothing():
+    code = "; ".join(f"import zoo.{name}" for name in (*GROUND_FLOOR, *MODELS))
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert done.stdout == "" and "Warning" not in done.stderr
+
+
+def test_a_model_is_called_by_its_own_name():
+    _, err = zoo("dcgan", "--epochs", 5, status=2)
+    assert err == "error: a model is called as `python -m zoo.dcgan --epochs 5`\n"
+
+
+def test_copy_says_how_to_go_on(tmp_path):
+    out, _ = zoo("copy", "dcgan", tmp_path / "my course")
+    assert f"cd '{tmp_path}/my course' && python dcgan.py" in out
+
+
 def test_copy_refuses(tmp_path):
+    (tmp_path / "b/dcgan.py").mkdir(parents=True)
+    _, err = zoo("copy", "dcgan", tmp_path / "b", status=2)
+    assert err.startswith("error: ") and err.count("\n") == 1
     _, err = zoo("copy", "nothing", tmp_path, status=2)
     assert "there is no model 'nothing'" in err and err.count("\n") == 1
     zoo("copy", "dcgan", tmp_path / "a")
@@ -117,7 +136,7 @@ def test_a_copied_model_does_what_the_zoo_does(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", [*MODELS, *GROUND_FLOOR])
-def test_importing_prints_nothing_and_names_no_backend(name):
+def test_no_file_names_a_backend_or_another_model(name):
     source = (ROOT / "zoo" / f"{name}.py").read_text()
     imported = {a.name.split(".")[0] for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Import) for a in n.names}
     imported |= {

@@ -378,3 +378,10 @@ def test_unwritable_targets(tmp_path, monkeypatch):
     monkeypatch.setattr(photos, "MAX_WHOLE", 1000)
     refused(source, tmp_path / "target.jpg", identity, match="5500x20 pixels .* write a .png")
     apply(source, tmp_path / "target.png", identity)
+
+
+def test_two_photos_do_not_become_one(tmp_path):
+    for names in (["a.png", "a.jpg"], ["x/a.png", "y/a.png"]):
+        with pytest.raises(PhotoError, match="would both become"):
+            photos.targets(names, tmp_path, "sharp")
+    assert len(photos.targets(["x/a.png", "y/a.png"], None, "sharp")) == 2

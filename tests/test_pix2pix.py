@@ -169,10 +169,10 @@ def test_sketch_is_white_where_the_image_is_even_and_dark_at_edges():
 
 def test_colourfulness():
     assert metrics.colourfulness(np.full((4, 4, 3), 99, np.uint8)) == 0
-    image = np.zeros((2, 2, 3), np.uint8)
-    image[0] = 255, 0, 0  # half red, half black: rg is 255 or 0, yb 127.5 or 0
-    expected = np.hypot(127.5, 63.75) + 0.3 * np.hypot(127.5, 63.75)
-    assert metrics.colourfulness(image) == pytest.approx(expected)
+    image = np.zeros((4, 2, 3), np.uint8)
+    image[0] = 255, 0, 0  # a fourth red, the rest black: rg is 255 or 0, yb 127.5 or 0
+    deviation, mean = np.sqrt(3) / 4 * np.hypot(255, 127.5), np.hypot(255, 127.5) / 4
+    assert metrics.colourfulness(image) == pytest.approx(deviation + 0.3 * mean)
 
 
 def test_directions():

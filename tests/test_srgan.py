@@ -13,6 +13,7 @@ import pytest
 from conftest import SRGAN_TINY, same_state
 from keras import layers, ops
 from PIL import Image
+from skimage import color
 
 from zoo import metrics, srgan
 from zoo.srgan import (
@@ -193,17 +194,32 @@ def test_random_features_keep_their_size():
 def test_metrics_are_the_fields():
     a = np.full((40, 40, 3), 100, np.uint8)
     assert metrics.psnr(a, a + 10) == pytest.approx(20 * np.log10(255 / 10))
-    assert metrics.luma(np.array([255, 255, 255], np.uint8)) == pytest.approx(235)
-    assert metrics.luma(np.zeros(3, np.uint8)) == 16
-    assert metrics.ssim(metrics.luma(a), metrics.luma(a)) == pytest.approx(1)
+    assert metrics.psnr(a, a) == 100
+    image = np.random.default_rng(0).integers(0, 256, (30, 20, 3), np.uint8)
+    np.testing.assert_allclose(metrics.luma(image), color.rgb2ycbcr(image)[..., 0])
+    # Of two even pictures nothing but the means is left: (2 m n + c) / (m^2 + n^2 + c), c = (0.01 * 255)^2.
+    even = [np.full((20, 20), level) for level in (60, 90)]
+    assert metrics.ssim(*even) == pytest.approx((2 * 60 * 90 + 2.55**2) / (60**2 + 90**2 + 2.55**2))
+    # Of two with equal means nothing but the covariance: a picture and its negative.
+    noise = np.random.default_rng(0).normal(0, 30, (60, 60))
+    assert metrics.ssim(128 + noise, 128 + noise) == pytest.approx(1) and metrics.ssim(128 + noise, 128 - noise) < -0.8
+
+
+def test_other_scales_are_refused():
+    with pytest.raises(ValueError, match="2, 4 or 8"):
+        build_generator(scale=3)
 
 
 @pytest.mark.usefixtures("eager")
-def test_command_line(command, tmp_path):
+def test_command_line(command, refused, tmp_path):
     args = ["--pretrain-epochs", 2, *SRGAN_TINY]
     assert command(srgan, "--epochs", 3, *args, "--run", "straight")[0] == 0
     for epochs in (1, 3):
         assert command(srgan, "--epochs", epochs, *args, "--run", "parts")[0] == 0
+        assert command(srgan, "--evaluate", "--run", "parts")[0] == 0
+        # In the middle of stage 1 there is no SRGAN yet.
+        rows = json.loads((tmp_path / "parts/evaluation.json").read_text())
+        assert len(rows) == (2 if epochs == 1 else 3) and "SRResNet" in rows
     same_state(tmp_path / "straight", tmp_path / "parts")
     options = json.loads((tmp_path / "straight/options.json").read_text())
     assert options["vgg"] == "random" and options["pretrain_epochs"] == 2
@@ -215,6 +231,9 @@ def test_command_line(command, tmp_path):
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 21), np.uint8)).save(tmp_path / "photo.png")
     assert command(srgan, "--apply", "photo.png", "--run", "straight")[0] == 0
     assert iio.imread(tmp_path / "photo_x4.png").shape == (120, 84)
+    (tmp_path / "small").mkdir()
+    Image.new("RGB", (16, 40)).save(tmp_path / "small/a.png")
+    assert "a.png can't be used: it has only 16x40" in refused(srgan, "--evaluate", "small", "--run", "straight")
 
 
 once = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="downloads have no backend, and take long")

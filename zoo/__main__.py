@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -35,27 +36,28 @@ def needs(name):
 def copy(name, folder):
     """Copies a model's file and what it needs into a folder; overwrites nothing that differs."""
     if name not in models():
-        sys.exit(fail(f"there is no model {name!r}: there are {', '.join(models())}"))
+        fail(f"there is no model {name!r}: there are {', '.join(models())}")
     first = BEFORE.get(name, name)
     files = [f"{stem}.py" for stem in dict.fromkeys((name, first, *needs(name), *needs(first)))]
-    files += [f"weights/{name}.weights.h5"] * (ZOO / f"weights/{name}.weights.h5").exists()
-    there = [file for file in files if (folder / file).exists()]
-    there = [file for file in there if (folder / file).read_bytes() != (ZOO / file).read_bytes()]
-    if there:
-        sys.exit(fail(f"{folder} has another {there[0]} already: give another folder, or move that file away"))
+    weights = f"weights/{name}.weights.h5"
+    files += [weights] if (ZOO / weights).exists() else []
     try:
+        there = [file for file in files if (folder / file).exists()]
+        there = [file for file in there if (folder / file).read_bytes() != (ZOO / file).read_bytes()]
+        if there:
+            fail(f"{folder} has another {there[0]} already: give another folder, or move that file away")
         folder.mkdir(parents=True, exist_ok=True)
         for file in files:
             (folder / file).parent.mkdir(exist_ok=True)
             shutil.copyfile(ZOO / file, folder / file)
     except OSError as error:
-        sys.exit(fail(error))
-    print(f"copied {', '.join(files)} to {folder}; now: cd {folder} && python {first}.py --epochs 5")
+        fail(error)
+    print(f"copied {', '.join(files)} to {folder}; now: cd {shlex.quote(str(folder))} && python {first}.py --epochs 5")
 
 
 def fail(message):
     print(f"error: {message}", file=sys.stderr)
-    return 2
+    raise SystemExit(2)
 
 
 def main(argv=None):
@@ -64,6 +66,9 @@ def main(argv=None):
     copier = commands.add_parser("copy", help="copy a model's file, and what its command line needs, into a folder")
     copier.add_argument("model", metavar="MODEL")
     copier.add_argument("folder", metavar="FOLDER", type=Path)
+    words = sys.argv[1:] if argv is None else argv
+    if words and words[0] in models():
+        fail(f"a model is called as `python -m zoo.{' '.join(words)}`")
     options = parser.parse_args(argv)
     if options.command == "copy":
         copy(options.model, options.folder)

@@ -57,6 +57,7 @@ AHEAD = 4  # batches decoded before they are asked for
 MAX_FILE_BYTES = 200 * 2**20
 MAX_RATIO = 100  # of an .npz unpacked to itself: more is no set of images, but a bomb
 MIN_SIDE = 8  # pixels: less is an icon or a tracking pixel, not a picture
+MAX_ASPECT = 20  # long side to short side
 
 
 class DataError(ValueError):
@@ -83,7 +84,7 @@ class Images(keras.utils.PyDataset):
             batch_size = 128 if len(items) >= 1000 else 32
             if crop == "center":
                 batch_size = min(batch_size, len(items))
-        # A batch never holds the same picture twice, unless as different crops.
+        # Else a batch would hold the same picture twice, and not as another crop.
         if crop == "center" and batch_size > len(items):
             raise DataError(
                 f"a batch of {batch_size} is larger than the {len(items)} images of {items.name}: "
@@ -111,8 +112,10 @@ class Images(keras.utils.PyDataset):
             raise IndexError(f"step {step} of {self.steps}")
         wanted = [(self.epoch, s) for s in range(step, min(step + AHEAD, self.steps))]
         with self._lock:
-            self._ahead = {key: self._ahead.get(key) or self._pool.submit(self._batch, *key) for key in wanted}
-            batch = self._ahead[wanted[0]]
+            ahead = {key: self._ahead.get(key) or self._pool.submit(self._batch, *key) for key in wanted}
+            for key in self._ahead.keys() - ahead.keys():
+                self._ahead[key].cancel()
+            self._ahead, batch = ahead, ahead[wanted[0]]
         return batch.result()
 
     def on_epoch_end(self):
@@ -124,11 +127,19 @@ class Images(keras.utils.PyDataset):
         n = min(n, self.count)
         return np.stack([self._cut(self._image(i), (0.5, 0.5, 1.0, 1.0)) for i in range(n)])
 
-    def whole(self):
-        """Yields every image at its own size: uint8 (height, width, channels)."""
+    def whole(self, least=MIN_SIDE):
+        """Yields every image at its own size, uint8 (height, width, channels), but those with a side below `least`."""
         for i in range(self.count):
-            with self.items.open(i) as image:
-                yield _stack(self._parts(image))
+            try:
+                with self.items.open(i) as image:
+                    parts = self._parts(image)
+                _check_size(parts[0], least)
+            except MemoryError:
+                raise
+            except Exception as error:  # a decoder fed with a damaged file may raise anything
+                self._skip(i, error)
+                continue
+            yield _stack(parts)
 
     def _batch(self, epoch, step):
         numbers = 4 if self.crop == "zoom" else 3
@@ -163,6 +174,8 @@ class Images(keras.utils.PyDataset):
             try:
                 with self.items.open(i) as image:
                     image = self._prepare(image)
+            except MemoryError:
+                raise
             except Exception as error:  # a decoder fed with a damaged file may raise anything
                 self._skip(i, error)
                 continue
@@ -179,9 +192,10 @@ class Images(keras.utils.PyDataset):
             times = 2 if self.crop == "center" else ZOOM
             image.draft(None, (times * size, times * size))  # lets a JPEG decode at a fraction of its size
         parts = self._parts(image)
+        _check_size(parts[0], MIN_SIDE)
         width, height = parts[0].size
-        if min(width, height) < MIN_SIDE:
-            raise ValueError(f"it has only {width}x{height} pixels")
+        if max(width, height) > MAX_ASPECT * min(width, height):  # enlarged it could fill the memory
+            raise ValueError(f"it is a strip of {width}x{height} pixels")
         if self.crop == "center":
             parts = [ImageOps.fit(part, (size, size), Image.Resampling.BICUBIC) for part in parts]
         short = min(width, height)
@@ -213,6 +227,11 @@ class Images(keras.utils.PyDataset):
                 self._failure = f"{message}; {bad}"
                 raise DataError(self._failure)
         warnings.warn(f"{message}; it is skipped", stacklevel=2)
+
+
+def _check_size(image, least):
+    if min(image.size) < least:
+        raise ValueError(f"it has only {image.width}x{image.height} pixels")
 
 
 def _stack(images):
@@ -294,6 +313,11 @@ class _Arrays:
             raise DataError(
                 f"{name} holds {images.dtype} {images.shape}; wanted are uint8 images (count, height, width[, 1 or 3])"
             )
+        if labels is not None:
+            labels = np.ravel(labels)
+            if len(labels) != len(images) or labels.dtype.kind not in "iu":
+                found = f"{len(labels)} labels {labels.dtype} for {len(images)} images"
+                raise DataError(f"{name} has {found}: each image wants one whole number")
         self.name, self.images, self.labels = name, images, labels
 
     def __len__(self):
@@ -306,7 +330,9 @@ class _Arrays:
         return f"image {index} of {self.name}"
 
     def subset(self, indices):
-        return _Arrays(self.name, self.images[indices], None if self.labels is None else self.labels[indices])
+        result = _Arrays(self.name, self.images[indices], None if self.labels is None else self.labels[indices])
+        result.domain = self.domain
+        return result
 
 
 def load(
@@ -363,9 +389,16 @@ def _first_channels(items):
 def _find(source, split, domain):
     """The items of one half of a source."""
     path = Path(source)
+    if source in NAMES and path.is_dir():
+        raise DataError(
+            f"{source} is a data set's name, and a folder here: give ./{source} for the folder, or rename it"
+        )
     if source in downloads.ARCHIVES:
         if not domain:
-            raise DataError(f"{source} has two domains, A and B: it is for models that make one from the other")
+            raise DataError(
+                f"{source} has two domains, A and B: give pix2pix --task pairs with it; give cyclegan and dualgan no "
+                "--data-b, which is for a second folder"
+            )
         path = downloads.fetch(source)
     elif domain and source in NAMES:
         raise DataError(
@@ -388,7 +421,7 @@ def _find(source, split, domain):
         raise DataError(f"there is no data set or path {source!r}: the names are {', '.join(NAMES)}")
     if path.suffix.lower() not in (".zip", ".npy", ".npz"):
         raise DataError(f"{source} is neither a folder, nor a .zip, .npy or .npz")
-    items = _tenth(_zip(path), split) if path.suffix.lower() == ".zip" else _numpy(path, split)
+    items = _tenth(_zip(path, domain), split) if path.suffix.lower() == ".zip" else _numpy(path, split)
     items.domain = domain
     return items
 
@@ -425,7 +458,12 @@ def _domain(folder, domain):
 
 def _image_files(folder):
     found = []
+    seen = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(parent)) in seen:  # a link that leads back
+            folders.clear()
+            continue
+        seen.add(real)
         folders[:] = [f for f in folders if not f.startswith((".", "__MACOSX"))]
         found += [os.path.join(parent, f) for f in files if f.lower().endswith(EXTENSIONS) and not f.startswith(".")]
     if not found:
@@ -433,7 +471,7 @@ def _image_files(folder):
     return sorted(found)
 
 
-def _zip(path):
+def _zip(path, domain):
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError) as error:
@@ -444,6 +482,8 @@ def _zip(path):
         raise DataError(f"no images in the zip {path} (looked for {', '.join(EXTENSIONS)})")
     if any(m.flag_bits & 1 for m in members):
         raise DataError(f"{path} is protected by a password: unpack it and give the folder")
+    if domain and any({"trainA", "trainB", "A", "B"} & set(m.filename.split("/")) for m in members):
+        raise DataError(f"{path} has folders for A and B: unpack it and give the folder")
     return _Files(str(path), sorted(m.filename for m in members), archive)
 
 
@@ -456,6 +496,7 @@ def _numpy(path, split):
                 raise ValueError(f"it unpacks to {size >> 20} MiB, more than {MAX_RATIO} times its size")
         arrays = np.load(path, allow_pickle=False)
         arrays = {"x": arrays} if path.suffix.lower() == ".npy" else {name: arrays[name] for name in arrays.files}
+        arrays = {name: array for name, array in arrays.items() if isinstance(array, np.ndarray)}  # no stray text file
     except Exception as error:  # a damaged file may raise anything
         reason = "it holds pickled objects, which could run code" if "pickle" in str(error).lower() else error
         raise DataError(f"{path} can't be read: {reason}; save plain uint8 arrays with numpy.savez") from None
@@ -482,10 +523,10 @@ def _download(name):
 def _choose(name, arrays, split):
     (x_train, y_train), (x_test, y_test) = arrays
     if split == "all":
-        labels = None if y_train is None or y_test is None else np.concatenate([y_train, y_test]).ravel()
+        labels = None if y_train is None or y_test is None else np.concatenate([y_train, y_test])
         return _Arrays(name, np.concatenate([x_train, x_test]), labels)
     images, labels = (x_train, y_train) if split == "train" else (x_test, y_test)
-    return _Arrays(name, images, None if labels is None else np.ravel(labels))
+    return _Arrays(name, images, labels)
 
 
 def _tenth(items, split):

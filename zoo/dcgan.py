@@ -12,14 +12,17 @@ Networks, arXiv:1511.06434.
     python -m zoo.dcgan --interpolate 10                a row from one image to another
     python -m zoo.dcgan --evaluate                      how near the images are to the real ones
 
+After five epochs with `--data fashion_mnist`, `--evaluate` gives a Frechet distance of 1.88 in the features of a small
+classifier; an untrained generator has 232, real images have 0.08.
+
 Differences from the paper:
 - Each step updates the generator twice, against a discriminator that gets too good, too fast; `--generator-steps 1` is
-  the paper's. From the same source is the one-sided label smoothing (Salimans et al. 2016, arXiv:1606.03498): D is
-  told 0.9 for a real image; `--label-smoothing 0` is the paper's.
+  the paper's. To the same end labels are smoothed (Salimans et al. 2016, arXiv:1606.03498): D is told 0.9 for a real
+  image; `--label-smoothing 0` is the paper's.
 - The layers have `--filters 64`, half of the paper's 128, so that a laptop can train them.
-- Sizes other than 64 have as many layers as it takes to get from 4 (or 5, 6, 7) pixels to the size.
+- Sizes other than 64 have as many layers as it takes to get from 4 (or 5, 6, 7) pixels to the size; the default is 32.
 - A data set of fewer than 1000 images is mirrored and shifted at random (`--no-augment` for the paper's way): D would
-  soon know every image by heart, and G would learn nothing from it.
+  soon know every image by heart, and G would learn nothing from it. It comes in batches of 32, others of 128.
 - Convolutions before a batch normalisation have no bias: the normalisation would take it away again.
 """
 
@@ -168,8 +171,8 @@ class DCGAN:
         # D's step: real and fake images go through D apart, so that each has its own batch statistics.
         image, z = keras.Input(image_shape), keras.Input((latent_dim,))
         outputs = {
-            "real": layers.Identity(name="real")(discriminator(image)),
-            "fake": layers.Identity(name="fake")(discriminator(ops.stop_gradient(generator(z)))),
+            "real": layers.Identity(name="real", dtype="float32")(discriminator(image)),
+            "fake": layers.Identity(name="fake", dtype="float32")(discriminator(ops.stop_gradient(generator(z)))),
         }
         self.d_step = Player([image, z], outputs, [discriminator], name="d_step")
         scores = {"real": [probability], "fake": [probability]}
@@ -184,7 +187,7 @@ class DCGAN:
             player.optimizer.build(player.trainable_variables)  # so that `load` finds its variables
 
     def train_step(self, images):
-        """One update of D and `generator_steps` of G on float32 images in [-1, 1]: their losses, D's mean scores."""
+        """One update of D and `generator_steps` of G on float32 images in [-1, 1]: their (last) losses, D's scores."""
         random = np.random.default_rng((self.seed, self.steps))
         ones, zeros = np.ones((len(images), 1), "float32"), np.zeros((len(images), 1), "float32")
 
@@ -232,6 +235,8 @@ class DCGAN:
                 callbacks.on_train_batch_begin(step)
                 steps.append(self.train_step(images[step]))
                 callbacks.on_train_batch_end(step, steps[-1])
+                if self.combined.stop_training:
+                    break
             initial_step = 0
             names = dict.fromkeys(name for logs in steps for name in logs)
             means = {name: float(np.mean([logs[name] for logs in steps if name in logs])) for name in names}
@@ -241,7 +246,7 @@ class DCGAN:
         callbacks.on_train_end()
         return history
 
-    def generate(self, n=None, seed=0, z=None):
+    def generate(self, n=64, seed=0, z=None):
         """n new images from noise drawn with `seed`, or one for each row of z: uint8 (n, size, size, channels)."""
         if z is None:
             z = np.random.default_rng(seed).uniform(-1, 1, (n, self.latent_dim)).astype("float32")
@@ -251,7 +256,7 @@ class DCGAN:
         """n images on the way from one noise vector to another, both of `seed`: uint8 (n, size, size, channels).
 
         The way is an arc (slerp: White 2016, arXiv:1609.04468): on the straight line the vectors in the middle would be
-        shorter than any that G was trained on.
+        shorter than any that G was trained on. On the arc a few of their numbers lie a little beyond [-1, 1].
         """
         a, b = np.random.default_rng(seed).uniform(-1, 1, (2, self.latent_dim))
         angle = np.arccos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
@@ -269,7 +274,7 @@ class DCGAN:
         np.savez(folder / "training.npz", steps=self.steps, **state)
 
     def load(self, folder):
-        """Takes over what `save` wrote from a model of the same shape."""
+        """Takes over what `save` wrote from a model that was made with the same arguments."""
         folder = Path(folder)
         self.generator.load_weights(folder / "generator.keras")
         self.discriminator.load_weights(folder / "discriminator.keras")
@@ -297,21 +302,24 @@ def evaluate(gan, train, test, metrics, n=10_000):
 
     Returns {row: {column: number}}; the rows are the samples, those of an untrained generator, and the test half:
         spread: mean standard deviation of a pixel over the images, in grey levels; near 0 is one image n times.
-        copies %: samples nearer to a training image (in pixels) than all but 1 % of the test images are; plain grey
-            is near to everything, so that an untrained generator has 100.
+        copies %: samples nearer to a training image (in pixels) than all but 1 % of the test images are. Plain grey
+            can be near to everything: an untrained generator has 100 on some data sets. Mirrored or shifted copies
+            are not found.
     and where there are labels, by a classifier trained here on the training half:
         frechet: Frechet distance to training images in the classifier's 64 features (not comparable with Inception's).
         least class %: the share of the class that the classifier finds least often.
+        accuracy %: of the classifier on the test half, if that has labels too (of the same classes).
     """
     real, held_out = train.take(60_000), test.take(n)
     noise = np.random.default_rng(0).uniform(-1, 1, (n, gan.latent_dim)).astype("float32")
     untrained = to_uint8(keras.models.clone_model(gan.generator).predict(noise, batch_size=128, verbose=0))
     rows = {"samples": gan.generate(z=noise), "untrained": untrained, "real (test)": held_out}
-    near = np.quantile(metrics.nearest_distances(held_out[:2000], real), 0.01)
+    distances = {name: metrics.nearest_distances(images[:2000], real) for name, images in rows.items()}
+    near = np.quantile(distances["real (test)"], 0.01)
     result = {}
     for name, images in rows.items():
-        distances = metrics.nearest_distances(images[:2000], real)
-        result[name] = {"spread": float(images.std(0).mean()), "copies %": float(100 * (distances < near).mean())}
+        copies = float(100 * (distances[name] < near).mean())
+        result[name] = {"spread": float(images.std(0).mean()), "copies %": copies}
     if train.labels is None:
         return result
     keras.utils.set_random_seed(0)
@@ -319,14 +327,15 @@ def evaluate(gan, train, test, metrics, n=10_000):
     classifier, embed = build_classifier(train.shape, classes)
     classifier.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     classifier.fit(real, train.labels[: len(real)], batch_size=128, epochs=3, verbose=0)
+    n = min(n, len(real), len(held_out))  # Frechet distances of equally many images
     reference = embed.predict(real[:n], batch_size=500, verbose=0)
     for name, images in rows.items():
-        features = embed.predict(images, batch_size=500, verbose=0)
+        features = embed.predict(images[:n], batch_size=500, verbose=0)
         found = classifier.predict(images, batch_size=500, verbose=0).argmax(1)
         result[name]["frechet"] = metrics.frechet_distance(features, reference)
         result[name]["least class %"] = float(100 * np.bincount(found, minlength=classes).min() / len(images))
-    # `found` are the classes of the last row, the test half.
-    result["real (test)"]["accuracy %"] = float(100 * (found == test.labels[: len(found)]).mean())
+    if test.labels is not None:  # `found` are the classes of the last row, the test half
+        result["real (test)"]["accuracy %"] = float(100 * (found == test.labels[: len(found)]).mean())
     return result
 
 
@@ -362,8 +371,7 @@ def main(argv=None):
     o = runs.parse(parser, argv, actions=("generate", "interpolate", "evaluate"))
 
     def load(source, split, batch_size=None):
-        crop, seed = o.crop, o.seed
-        return dataset.load(source, o.size, o.channels, batch_size, split, crop, seed=seed)
+        return dataset.load(source, o.size, o.channels, batch_size, split, o.crop, seed=o.seed)
 
     with runs.errors(ValueError):
         start_size(o.size)
@@ -373,6 +381,8 @@ def main(argv=None):
             o.steps_per_epoch = images.steps = o.steps_per_epoch or max(len(images), least)
             if o.augment is None:
                 o.augment = images.count < 1000
+        if not o.channels:
+            raise ValueError("--weights FILE does not say whether it makes grey or colour: give --channels 1 or 3")
         shape = (o.size, o.size, o.channels)
         gan = DCGAN(shape, o.latent_dim, o.filters, o.learning_rate, o.label_smoothing, o.generator_steps, o.seed)
 

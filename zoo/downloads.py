@@ -53,7 +53,7 @@ def fetch(name):
     folder, archive = Path("data") / name, Path("data") / file
     if folder.is_dir():
         return folder
-    reasons = []
+    reasons, brought = [], archive.exists()
     for mirror in mirrors:
         try:
             if not archive.exists():
@@ -62,6 +62,9 @@ def fetch(name):
             archive.unlink()
             return folder
         except Exception as error:  # a network or a damaged archive may raise anything
+            if brought:
+                reason = f"{archive} can't be used ({error}): bring it anew, or move it away and it is downloaded"
+                raise OSError(reason) from error
             if getattr(error, "errno", None) is None:  # the archive's fault, not the disk's
                 archive.unlink(missing_ok=True)
             reasons.append(f"{mirror}: {error}")

@@ -65,9 +65,11 @@ def make_masks(kind, count, size, share=None, seed=0):
 
     Args:
         kind: "center", a square; "random", single pixels; "left"; "half", of each image one of its four halves;
-            "grid", all but every n-th pixel of every n-th row.
+            "grid", all but every n-th pixel of every n-th row, where `share` is rounded to 1 - 1 / n.
         share: how much of the side (random: of the pixels) is missing; None is what KINDS says.
     """
+    if kind not in KINDS:
+        raise ValueError(f"there are no masks {kind!r}: the kinds are {', '.join(KINDS)}")
     share = share or KINDS[kind]
     random = np.random.default_rng(seed)
     if kind == "random":
@@ -110,7 +112,7 @@ def paste(images, generated, masks):
     return np.where(masks[..., None], generated, images)
 
 
-def blend(images, generated, masks):
+def poisson(images, generated, masks):
     """Poisson blending (Perez et al. 2003): in the hole the gradients of G(z), at its rim the known pixels.
 
     That is G(z) plus the smoothest correction that leads over to the known pixels, one whose Laplacian is 0.
@@ -129,22 +131,12 @@ def blend(images, generated, masks):
     return result
 
 
-BLENDS = {"paste": paste, "poisson": blend}
+BLENDS = {"paste": paste, "poisson": poisson}
 
 
 def to_uint8(images):
     """Float images in [-1, 1] as uint8."""
     return np.clip(np.rint((np.asarray(images) + 1) * 127.5), 0, 255).astype(np.uint8)
-
-
-class Clip(keras.constraints.Constraint):
-    """Keeps a variable in [-limit, limit]: the optimiser applies it after each update."""
-
-    def __init__(self, limit):
-        self.limit = limit
-
-    def __call__(self, x):
-        return ops.clip(x, -self.limit, self.limit)
 
 
 class Search(keras.Model):
@@ -164,7 +156,8 @@ class Search(keras.Model):
         super().__init__(dtype="float32")
         self.generator, self.discriminator, self.prior_weight = generator, discriminator, prior_weight
         self.data, self.restarts = (images, importance), restarts  # a list would become Keras' own kind, no pytree
-        self.z = self.add_weight(shape=z.shape, constraint=Clip(clip) if clip else None, name="z")
+        limits = (lambda z: ops.clip(z, -clip, clip)) if clip else None  # applied after each update
+        self.z = self.add_weight(shape=z.shape, constraint=limits, name="z")
         self.z.assign(z)
 
     def call(self, inputs):
@@ -214,7 +207,7 @@ class Inpainter:
         restarts: searches for each image, from different z; the one with the least context loss is kept.
         optimizer: "adam", or "nesterov" (momentum 0.9), as in the authors' code.
         learning_rate: None is what RATES says.
-        blend: "paste" or "poisson", see `paste` and `blend`.
+        blend: "paste" or "poisson", see the functions of these names.
         noise: "uniform" where G was trained with z from [-1, 1], as the zoo's DCGAN: z stays in there; else "normal".
         seed: fixes where the searches begin.
     """
@@ -242,6 +235,10 @@ class Inpainter:
 
         Returns:
             uint8 (count, size, size, channels).
+
+        Raises:
+            ValueError: the images or masks do not fit the generator, or a mask has no hole, or nothing but a hole.
+            FloatingPointError: the search has diverged.
         """
         masks = self.check(images, masks)
         return BLENDS[self.blend](images, self.search(images, masks), masks)
@@ -377,8 +374,10 @@ def main(argv=None):
     add("--apply", nargs="+", metavar="PHOTO", help="complete pictures of the size that the DCGAN makes, and end")
     measure = "measure on 256 held-out images, or the first 256 of SOURCE, and end"
     add("--evaluate", nargs="?", const=True, metavar="SOURCE", help=measure)
-    add("--output", metavar="FILE", help="where the picture is written; the GIF lies beside it")
+    add("--output", metavar="FILE", help="where the picture is written; without --apply a GIF lies beside it")
     o = parser.parse_args(argv)
+    if o.apply and o.evaluate:
+        runs.fail("--apply and --evaluate do different things: give one of them")
     keras.utils.set_random_seed(o.seed)
 
     def read(path, channels):

@@ -42,7 +42,13 @@ def targets(photos, output, suffix):
         return [(photos[0], Path(output))]
     if output and not Path(output).is_dir():
         raise PhotoError(f"for {len(photos)} photos --output {output} should be a folder that exists")
-    return [(photo, (Path(output) if output else photo.parent) / f"{photo.stem}_{suffix}.png") for photo in photos]
+    written = {}
+    for photo in photos:
+        target = (Path(output) if output else photo.parent) / f"{photo.stem}_{suffix}.png"
+        if target in written:
+            raise PhotoError(f"{written[target]} and {photo} would both become {target}: give them in two calls")
+        written[target] = photo
+    return [(photo, target) for target, photo in written.items()]
 
 
 def apply(source, target, restore, scale=1, tile=256, halo=16, multiple=1, batch_size=1, colour=False):
@@ -111,6 +117,8 @@ def read(source):
     except Image.DecompressionBombError:
         limit = 2 * Image.MAX_IMAGE_PIXELS // 10**6
         raise PhotoError(f"{source} has more than {limit} million pixels: shrink it or cut it into parts") from None
+    except MemoryError:
+        raise
     except Exception as error:  # a decoder fed with a damaged file may raise anything
         reason = " ".join(str(error).split()) or repr(error)
         raise PhotoError(f"{source} can't be read ({reason}): convert it to PNG or JPEG, or copy it again") from None

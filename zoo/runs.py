@@ -102,7 +102,7 @@ def parser(name, doc, data, size, batch_size, learning_rate, steps):
     add("--batch-size", type=positive, default=batch_size, metavar="N", help=f"images in a batch ({batch_help})")
     add("--size", type=positive, default=size, metavar="N", help="side of the images in pixels (%(default)s)")
     add("--steps-per-epoch", type=positive, metavar="N", help=f"(once over the images, but at least {steps})")
-    rate, whole = number(float, 1e-12), number(int, 0)
+    rate, whole = number(float, 1e-12), number(int, 0, 2**32 - 1)  # seeds of NumPy and Keras have 32 bits
     add("--learning-rate", type=rate, default=learning_rate, metavar="X", help="of the optimisers (%(default)s)")
     add("--seed", type=whole, default=0, metavar="N", help="fixes weights, noise and order of images (%(default)s)")
     precisions = ["float32", "mixed_bfloat16", "mixed_float16"]
@@ -111,7 +111,7 @@ def parser(name, doc, data, size, batch_size, learning_rate, steps):
     add("--fresh", action="store_true", help="start anew; the old run folder is moved aside")
     add("--devices", choices=["one", "all"], default="one", help="all: share each batch; JAX backend (%(default)s)")
     evaluate = {"nargs": "?", "const": True, "metavar": "SOURCE"}
-    add("--evaluate", **evaluate, help="measure the trained run on the held-out images, or all of SOURCE, and end")
+    add("--evaluate", **evaluate, help="measure the trained run on held-out images, or those of SOURCE, and end")
     add("--weights", metavar="FILE", help="begin with, or use, this generator (.keras or .weights.h5)")
     add("--output", metavar="FILE", help="where a picture is written")
     return result
@@ -126,13 +126,20 @@ def parse(parser, argv, actions, free=()):
     free.
     """
     options = parser.parse_args(argv)
+    for name in ("data", "data_b"):  # the shell's completion ends a folder's name with a stroke
+        if path := getattr(options, name, None):
+            setattr(options, name, path.rstrip("/" + os.sep) or path)
     unset = object()
     given = vars(parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(options), unset))))
     given = {name for name, value in given.items() if value is not unset}
     acting = [f"--{name}" for name in actions if getattr(options, name)]
+    if len(acting) > 1:
+        fail(f"{' and '.join(acting)} do different things: give one of them")
     free = FREE | {*actions, *free, "output", *(["seed", "weights"] if acting else [])}
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     saved = {} if options.fresh or (acting and options.weights) else saved_options(Path(options.run))
+    if acting and options.fresh:
+        fail(f"--fresh starts a training, and {acting[0]} uses a trained run: leave one of them out")
     if acting and not (saved or options.weights):
         ours = Path(__file__).parent / "weights" / f"{Path(parser.get_default('run')).name}.weights.h5"
         if "run" in given or not ours.exists():
@@ -149,7 +156,7 @@ def parse(parser, argv, actions, free=()):
         setattr(options, name, value)
     if clash:
         fail(f"{options.run} was made with {', '.join(clash)}: give the same, another --run, or --fresh to start anew")
-    if options.devices == "all":
+    if options.devices == "all" and not acting:
         if keras.backend.backend() != "jax":
             fail("--devices all needs the JAX backend: set the environment variable KERAS_BACKEND=jax")
         keras.distribution.set_distribution(keras.distribution.DataParallel())
@@ -207,6 +214,9 @@ class Run(keras.callbacks.Callback):
         self.signal = None
 
     def __enter__(self):
+        devices = len(keras.distribution.list_devices()) if self.options.devices == "all" else 1
+        if self.options.batch_size % devices:
+            fail(f"--devices all shares each batch among {devices}: give a --batch-size that is a multiple of that")
         if self.options.fresh and self.options.weights:  # now, as they may lie in the run that is moved aside
             _load_generator(self.options.weights, self.gan)
         if self.options.fresh and self.folder.exists():
@@ -216,6 +226,9 @@ class Run(keras.callbacks.Callback):
             print(f"the old run is now in {self.folder}.{number}")
         self.folder.mkdir(parents=True, exist_ok=True)
         self.lock = _lock(self.folder)
+        for left in self.folder.rglob("*.new"):  # by a kill in the middle of writing it
+            if left.is_file():
+                left.unlink()
         state = _load_checkpoint(self.folder, self.gan)
         if state is None and self.options.weights and not self.options.fresh:
             _load_generator(self.options.weights, self.gan)
@@ -276,7 +289,10 @@ class Run(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         files = sorted((self.folder / "samples").glob("epoch_*.png"))
         files = [files[i] for i in np.linspace(0, len(files) - 1, min(len(files), GIF_FRAMES)).astype(int)]
-        save_gif(self.folder / "samples" / "samples.gif", [iio.imread(file) for file in files])
+        frames = [iio.imread(file) for file in files]
+        # Where photos have come to the data since, the earlier pictures show fewer.
+        if frames := [frame for frame in frames if frame.shape == frames[-1].shape]:
+            save_gif(self.folder / "samples" / "samples.gif", frames)
 
     def _on_signal(self, number, _):
         if self.signal:  # asked twice
@@ -302,7 +318,7 @@ class Run(keras.callbacks.Callback):
             for file in new.iterdir():
                 with open(file, "rb+") as opened:
                     os.fsync(opened.fileno())
-        except Exception as error:  # h5py reports a full disk as a RuntimeError
+        except (OSError, RuntimeError) as error:  # h5py reports a full disk as a RuntimeError
             shutil.rmtree(new, ignore_errors=True)
             raise OSError(f"the checkpoint can't be written, the one before is kept: {error}") from error
         shutil.rmtree(old, ignore_errors=True)
@@ -346,7 +362,10 @@ class Run(keras.callbacks.Callback):
 
     def _write_sample(self):
         (self.folder / "samples").mkdir(exist_ok=True)
+        shared = keras.distribution.distribution()
+        keras.distribution.set_distribution(None)  # Keras shares only what the number of devices divides
         save_picture(self.folder / "samples" / f"epoch_{self.epoch:04d}.png", self.sample())
+        keras.distribution.set_distribution(shared)
 
 
 def _load_checkpoint(folder, gan):
@@ -433,8 +452,8 @@ def held_out(options):
 def output(options, image):
     """Writes a picture where --output says, or as output.png into the run folder."""
     path = Path(options.output or Path(options.run) / "output.png")
-    if path.suffix.lower() != ".png":
-        fail(f"--output {path}: pictures are written as .png")
+    if path.suffix.lower() != ".png" or not path.parent.is_dir():
+        fail(f"--output {path}: pictures are written as .png, into a folder that exists")
     save_picture(path, image)
     print(f"wrote {path}")
 

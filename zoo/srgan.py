@@ -11,7 +11,7 @@ Ledig et al.: Photo-Realistic Single Image Super-Resolution Using a Generative A
                                                        was trained, with the generator that comes with the zoo
     python -m zoo.srgan --evaluate [SOURCE]            PSNR and SSIM of bicubic, SRResNet and SRGAN
 
-That generator has 31.26 dB on Set5 (`--evaluate FOLDER`), bicubic enlargement 28.43; it is an SRResNet, see below.
+The zoo's generator has 31.26 dB on Set5 (`--evaluate FOLDER`), bicubic enlargement 28.43; it is an SRResNet, see below.
 
 Training has two stages: the generator alone learns the mean squared error (it is called SRResNet then, and kept), then
 it learns to please a discriminator, and to have the features that VGG19 sees in the original.
@@ -19,8 +19,8 @@ it learns to please a discriminator, and to have the features that VGG19 sees in
 Differences from the paper:
 - The generator adds its output to the bicubic enlargement of its input, and its last layer starts at zero, so that it
   is never worse than bicubic and a short training shows; `--no-image-skip` is the paper's.
-- Stage 1 warms up over 150 steps to a learning rate of 5e-4 and drops it to a tenth for its last fifth; the paper has
-  1e-4 for a million steps, which is `--learning-rate 1e-4`. Stage 2 has the paper's 1e-4, a tenth of it from half-way.
+- In stage 1 the learning rate warms up over 150 steps (at most a third of the stage) to 5e-4 and falls along a cosine
+  to 1e-5; the paper keeps 1e-4 for a million steps. Stage 2 has the paper's 1e-4, and a tenth of it from half-way.
 - Batch normalisation has a momentum of 0.9, for trainings of less than a million steps; batches are of 8 by default,
   for laptops (`--batch-size 16`).
 - In each step G is updated before D, not after it, so that what G has made serves both updates.
@@ -51,7 +51,12 @@ def build_generator(scale=4, blocks=16, filters=64, image_skip=True):
         blocks: residual blocks.
         filters: width of all but the last layer.
         image_skip: adds the bicubic enlargement of the input.
+
+    Raises:
+        ValueError: `scale` is another one.
     """
+    if scale not in (2, 4, 8):
+        raise ValueError(f"scale is {scale}, but each pixel shuffle doubles the sides: it can be 2, 4 or 8")
     image = keras.Input((None, None, 3), name="low_resolution")
     x = first = prelu()(layers.Conv2D(filters, 9, padding="same")(image))
     for _ in range(blocks):
@@ -60,7 +65,7 @@ def build_generator(scale=4, blocks=16, filters=64, image_skip=True):
     x = first + batch_norm()(layers.Conv2D(filters, 3, padding="same", use_bias=False)(x))
     for _ in range(scale.bit_length() - 1):
         x = prelu()(pixel_shuffle(layers.Conv2D(4 * filters, 3, padding="same")(x), 2))
-    # From another start Adam's first steps move all 81 * filters inputs of this layer alike, and the net collapses.
+    # Zeros: it begins as the bicubic enlargement.
     start = "zeros" if image_skip else "glorot_uniform"
     x = layers.Conv2D(3, 9, padding="same", kernel_initializer=start, name="to_rgb")(x)
     x = layers.Activation("linear", dtype="float32")(x)
@@ -156,7 +161,10 @@ def find_vgg(choice, layer):
 
 
 def downscale(images, scale):
-    """uint8 images (batch, h, w, 3) -> (batch, h / scale, w / scale, 3), bicubic and antialiased as MATLAB's."""
+    """uint8 images (batch, h, w, 3) -> (batch, h / scale, w / scale, 3), bicubic and antialiased as MATLAB's.
+
+    h and w should be multiples of `scale`: others are scaled by another factor.
+    """
     height, width = images.shape[1] // scale, images.shape[2] // scale
     return np.stack([np.asarray(Image.fromarray(i).resize((width, height), Image.Resampling.BICUBIC)) for i in images])
 
@@ -215,11 +223,6 @@ def probability(_, logits):
     return ops.sigmoid(logits)
 
 
-def mean_output(_, output):
-    """Loss: the output itself."""
-    return output
-
-
 class Combined(Player):
     """G under D, which stays put. Its logs hold the images that G has made: D's step is not to make them again."""
 
@@ -259,32 +262,30 @@ class SRGAN:
         self.pretrain.compile(keras.optimizers.Adam(rate), loss="mse")
 
         # Stage 2, G's step: the features of the original, and D, which stays put, should take the image for real.
-        def drop():
-            return keras.optimizers.schedules.PiecewiseConstantDecay([max(1, gan_steps // 2)], [1e-4, 1e-5])
-
+        drop = keras.optimizers.schedules.PiecewiseConstantDecay([max(1, gan_steps // 2)], [1e-4, 1e-5])
         bce = keras.losses.BinaryCrossentropy(from_logits=True)
         error = ops.mean(ops.square(vgg(fake) - vgg(high)), axis=(1, 2, 3))
         outputs = {
             "made": layers.Identity(name="made", dtype="float32")(fake),
             "content": layers.Identity(name="content", dtype="float32")(error),
-            "adversarial": layers.Identity(name="adversarial")(discriminator(fake)),
+            "adversarial": layers.Identity(name="adversarial", dtype="float32")(discriminator(fake)),
         }
         self.combined = Combined([low, high], outputs, [generator], name="combined")
         self.combined.compile(
-            keras.optimizers.Adam(drop()),
-            loss={"content": mean_output, "adversarial": bce},
+            keras.optimizers.Adam(drop),
+            loss={"content": "mae", "adversarial": bce},  # the content loss is 0 or more: its distance from 0
             loss_weights={"content": 1.0, "adversarial": adversarial_weight},
         )
 
         # Stage 2, D's step: real and fake images go through D apart, so that each has its own batch statistics.
         made = keras.Input((size, size, 3))
         outputs = {
-            "real": layers.Identity(name="real")(discriminator(high)),
-            "fake": layers.Identity(name="fake")(discriminator(made)),
+            "real": layers.Identity(name="real", dtype="float32")(discriminator(high)),
+            "fake": layers.Identity(name="fake", dtype="float32")(discriminator(made)),
         }
         self.d_step = Player([high, made], outputs, [discriminator], name="d_step")
         scores = {"real": [probability], "fake": [probability]}
-        self.d_step.compile(keras.optimizers.Adam(drop()), loss={"real": bce, "fake": bce}, metrics=scores)
+        self.d_step.compile(keras.optimizers.Adam(drop), loss={"real": bce, "fake": bce}, metrics=scores)
         for player in (self.pretrain, self.d_step, self.combined):
             player.optimizer.build(player.trainable_variables)  # so that `load` finds its variables
 
@@ -341,6 +342,8 @@ class SRGAN:
                 callbacks.on_train_batch_begin(step)
                 steps.append(self.train_step(images[step]))
                 callbacks.on_train_batch_end(step, steps[-1])
+                if self.combined.stop_training:
+                    break
             initial_step = 0
             names = dict.fromkeys(name for logs in steps for name in logs)
             means = {name: float(np.mean([logs[name] for logs in steps if name in logs])) for name in names}
@@ -353,7 +356,7 @@ class SRGAN:
     @classmethod
     def pretrained(cls):
         """The default SRGAN with the generator that comes with the zoo, in `weights` beside this file."""
-        gan = cls()
+        gan = cls(vgg=layers.Identity())  # which is for training
         gan.generator.load_weights(Path(__file__).parent / "weights" / "srgan.weights.h5")
         return gan
 
@@ -373,7 +376,7 @@ class SRGAN:
         np.savez(folder / "training.npz", steps=self.steps, **state)
 
     def load(self, folder):
-        """Takes over what `save` wrote from a model of the same shape."""
+        """Takes over what `save` wrote from a model that was made with the same arguments."""
         folder = Path(folder)
         self.generator.load_weights(folder / "generator.keras")
         self.srresnet.load_weights(folder / "srresnet.keras")
@@ -393,15 +396,15 @@ def evaluate(gan, networks, images, metrics):
     The rows are bicubic enlargement by Pillow, and the generators in `networks`, a dictionary of their names.
     """
     scores = {}
-    for truth in images.whole():
+    for truth in images.whole(least=11 + 3 * gan.scale):  # SSIM's window, what is cropped, and the border
         height, width = (side // gan.scale * gan.scale for side in truth.shape[:2])
         truth = truth[:height, :width]
         low = downscale(truth[None], gan.scale)
         bicubic = np.asarray(Image.fromarray(low[0]).resize((width, height), Image.Resampling.BICUBIC))
-        enlarged = {"bicubic": bicubic} | {name: gan.upscale(low, each)[0] for name, each in networks.items()}
+        enlarged = {"bicubic": bicubic} | {name: gan.upscale(low, g)[0] for name, g in networks.items()}
         for name, image in enlarged.items():
             border = slice(gan.scale, -gan.scale)
-            pair = [metrics.luma(each)[border, border] for each in (image, truth)]
+            pair = [metrics.luma(x)[border, border] for x in (image, truth)]
             scores.setdefault(name, []).append((metrics.psnr(*pair), metrics.ssim(*pair)))
     means = {name: np.mean(pairs, axis=0) for name, pairs in scores.items()}
     return {name: {"PSNR dB": float(psnr), "SSIM": float(ssim)} for name, (psnr, ssim) in means.items()}
@@ -430,7 +433,8 @@ def main(argv=None):
     add("--blocks", type=runs.positive, default=16, metavar="N", help="residual blocks (%(default)s)")
     add("--filters", type=runs.positive, default=64, metavar="N", help="width of the networks (%(default)s)")
     add("--image-skip", action=argparse.BooleanOptionalAction, default=True, help="add the bicubic enlargement (yes)")
-    add("--pretrain-epochs", type=runs.number(int, 0), metavar="N", help="epochs of stage 1 (four fifths of them all)")
+    first = "epochs of stage 1 (four fifths of the first call's)"
+    add("--pretrain-epochs", type=runs.number(int, 0), metavar="N", help=first)
     add("--vgg", metavar="WEIGHTS", help="imagenet, random or a .h5 file (imagenet, or random if it can't be had)")
     depths = ["block2_conv2", "block5_conv4"]
     add("--vgg-layer", choices=depths, default="block5_conv4", help="where features are taken (%(default)s)")
@@ -444,7 +448,7 @@ def main(argv=None):
             raise ValueError(f"--size {o.size} should be 32 or more and a multiple of --scale {o.scale}")
         if o.pretrain_epochs is None:
             o.pretrain_epochs = max(1, o.epochs * 4 // 5)
-        vgg = None
+        vgg = layers.Identity()  # which only stage 2 needs another for
         if not (o.apply or o.evaluate):
             images = dataset.load(o.data, o.size, 3, o.batch_size, crop="random", flip=True, seed=o.seed)
             o.steps_per_epoch = images.steps = o.steps_per_epoch or max(len(images), least)
@@ -462,13 +466,19 @@ def main(argv=None):
             if o.evaluate:
                 source, split = runs.held_out(o)
                 test = dataset.load(source, o.size, 3, split=split, crop="random")
-                srgan = f"SRGAN, VGG19 {o.vgg}" if o.vgg else "SRGAN"
-                networks = {"SRResNet": gan.srresnet, srgan: gan.generator}
-                runs.report(o, evaluate(gan, {"generator": gan.generator} if o.weights else networks, test, metrics))
-            for source, target in photos.targets(o.apply, o.output, f"x{o.scale}") if o.apply else ():
-                # The halo is the reach of the generator's layers, in pixels of its input; larger tiles take over 3 GB.
-                photos.apply(source, target, gan.upscale, scale=o.scale, tile=192, halo=2 * o.blocks + 12)
-                print(f"wrote {target}")
+                if o.weights:
+                    networks = {"generator": gan.generator}
+                elif gan.steps <= gan.pretrain_steps:
+                    networks = {"SRResNet": gan.generator}
+                else:
+                    networks = {"SRResNet": gan.srresnet} if gan.pretrain_steps else {}
+                    networks[f"SRGAN, VGG19 {o.vgg}"] = gan.generator
+                runs.report(o, evaluate(gan, networks, test, metrics))
+            else:
+                for source, target in photos.targets(o.apply, o.output, f"x{o.scale}"):
+                    # The halo is the reach of the layers, in pixels of the input; larger tiles take over 3 GB.
+                    photos.apply(source, target, gan.upscale, scale=o.scale, tile=192, halo=2 * o.blocks + 12)
+                    print(f"wrote {target}")
         return
 
     with runs.errors(dataset.DataError):
@@ -480,6 +490,7 @@ def main(argv=None):
         rows = zip(map(np.asarray, enlarged), gan.upscale(low), crops, strict=True)
         return runs.grid(np.stack([image for row in rows for image in row]), 3)
 
+    print(f"epochs of stage 1: {min(o.epochs, o.pretrain_epochs)}, of stage 2: {max(0, o.epochs - o.pretrain_epochs)}")
     with runs.errors(dataset.DataError), runs.Run(o, gan, sample) as run:
         gan.train(images, o.epochs, callbacks=[run], **run.position)
 
