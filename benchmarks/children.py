@@ -3,11 +3,13 @@
 import json
 import multiprocessing
 import os
+import platform
 import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -66,5 +68,6 @@ def make_photo(path, megapixels):
 
 
 def write(path, result):
-    path.write_text(json.dumps(result, indent=2) + "\n")
+    machine = {"python": platform.python_version(), "cpus": os.cpu_count(), "keras": version("keras")}
+    path.write_text(json.dumps({"results": result, "with": machine}, indent=2) + "\n")
     print(f"wrote {path.name}")

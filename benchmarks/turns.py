@@ -65,13 +65,15 @@ def take_turns(contenders, rounds, steps=1):
         steps: calls in a turn.
     """
     times = {name: [] for name in contenders}
+    order = list(contenders)
     for turn in range(rounds + 1):
-        for name, step in contenders.items():
+        for name in order:
             start = time.perf_counter()
             for _ in range(steps):
-                step()
+                contenders[name]()
             if turn:  # the first traces
                 times[name].append((time.perf_counter() - start) / steps)
+        order.append(order.pop(0))  # so that none always begins
     zoo = next(iter(times.values()))
     result = {}
     for name, seconds in times.items():

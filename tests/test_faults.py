@@ -218,7 +218,7 @@ def test_any_file_operation_of_an_epochs_end_fails(model, error, capsys):
 
     Of DCGAN each operation fails in turn; of the others, which differ in the names of the files alone, every ninth.
     """
-    options = Namespace(run=str(model.run), fresh=False, epochs=99, weights=None)
+    options = Namespace(run=str(model.run), fresh=False, epochs=99, weights=None, devices="one", batch_size=1)
     for n in itertools.count(1, 1 if model.module is dcgan else 9):
         with runs.Run(options, model.gan, lambda: np.zeros((9, 9), np.uint8)) as run:
             assert run.epoch == finished(model.run) and model.gan.steps == 3 * run.epoch
