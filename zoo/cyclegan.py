@@ -325,7 +325,7 @@ class CycleGAN:
         if not isinstance(images, keras.utils.PyDataset):
             datasets = (Batches(x, batch_size, self.seed + i) if isinstance(x, np.ndarray) else x
                         for i, x in enumerate(images))  # fmt: skip
-            images = Unpaired(*datasets)
+            images = Unpaired(*datasets)  # with equal seeds, arrays of equal length would come in equal order
         history = keras.callbacks.History()
         callbacks = keras.callbacks.CallbackList(
             [history, *callbacks], add_progbar=True, model=self.combined, epochs=epochs, steps=len(images), verbose=1

@@ -36,6 +36,7 @@ Differences from the paper:
   what is bright and what is dark it hides from the critics.)
 - In each step the generators are updated before the critics, not after them, so that the images that they have just
   made serve both; each of the `--critic-steps` updates gets images of its own, the generators those of the last one.
+- RMSprop's epsilon is 1e-10: clipped critics have small gradients, of which Keras' own would make next to nothing.
 - The authors' later code has a gradient penalty (Gulrajani et al., arXiv:1704.00028) in place of the clipping. It needs
   the critic's gradient inside the loss, for which each backend has code of its own: it is left out here.
 """
@@ -335,7 +336,7 @@ class DualGAN:
         if not isinstance(images, keras.utils.PyDataset):
             datasets = (Batches(x, self.critic_steps * batch_size, self.seed + i) if isinstance(x, np.ndarray) else x
                         for i, x in enumerate(images))  # fmt: skip
-            images = Unpaired(*datasets)
+            images = Unpaired(*datasets)  # with equal seeds, arrays of equal length would come in equal order
         history = keras.callbacks.History()
         callbacks = keras.callbacks.CallbackList(
             [history, *callbacks], add_progbar=True, model=self.combined, epochs=epochs, steps=len(images), verbose=1
