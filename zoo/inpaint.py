@@ -139,6 +139,16 @@ def to_uint8(images):
     return np.clip(np.rint((np.asarray(images) + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
+class Clip(keras.constraints.Constraint):
+    """Keeps a variable in [-limit, limit]: the optimiser applies it after each update."""
+
+    def __init__(self, limit):
+        self.limit = limit
+
+    def __call__(self, x):
+        return ops.clip(x, -self.limit, self.limit)
+
+
 class Search(keras.Model):
     """The search as a Keras model: its only trainable weights are the latents, and its loss is that of the search.
 
@@ -156,8 +166,7 @@ class Search(keras.Model):
         super().__init__(dtype="float32")
         self.generator, self.discriminator, self.prior_weight = generator, discriminator, prior_weight
         self.data, self.restarts = (images, importance), restarts  # a list would become Keras' own kind, no pytree
-        limits = (lambda z: ops.clip(z, -clip, clip)) if clip else None  # applied after each update
-        self.z = self.add_weight(shape=z.shape, constraint=limits, name="z")
+        self.z = self.add_weight(shape=z.shape, constraint=Clip(clip) if clip else None, name="z")
         self.z.assign(z)
 
     def call(self, inputs):
