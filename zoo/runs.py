@@ -226,7 +226,7 @@ class Run(keras.callbacks.Callback):
             print(f"the old run is now in {self.folder}.{number}")
         self.folder.mkdir(parents=True, exist_ok=True)
         self.lock = _lock(self.folder)
-        for left in self.folder.rglob("*.new"):  # by a kill in the middle of writing it
+        for left in self.folder.rglob("*.[0-9]*.new"):  # by a kill in the middle of writing it
             if left.is_file():
                 left.unlink()
         state = _load_checkpoint(self.folder, self.gan)
