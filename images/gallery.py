@@ -1,6 +1,7 @@
 """Makes the pictures of the README's table (given, made, truth), and those of what SRGAN and the deblurrer do.
 
-    for model in dcgan srgan pix2pix cyclegan dualgan; do python -m zoo.$model --epochs 5; done
+    for model in dcgan pix2pix cyclegan dualgan; do python -m zoo.$model --epochs 5; done
+    python -m zoo.srgan --epochs 5 --vgg random
     python images/gallery.py [RUNS]     RUNS has these runs in it (runs)
 
 The deblurrer needs no run, as its generator comes with the zoo. Everything is of scikit-image: the cat is

@@ -54,6 +54,27 @@ def test_options_that_contradict_the_run(command, refused):
     assert "--filters 4 (not 8)" in line and "--seed 0 (not 3)" in line and "--fresh" in line
 
 
+@pytest.mark.usefixtures("eager")
+def test_before_the_first_checkpoint_options_may_change(command, refused, monkeypatch, tmp_path):
+    def train_step(*_):
+        raise MemoryError
+
+    step = dcgan.DCGAN.train_step
+    monkeypatch.setattr(dcgan.DCGAN, "train_step", train_step)
+    assert "--batch-size" in refused(dcgan, "--epochs", 1, *TINY)
+    monkeypatch.setattr(dcgan.DCGAN, "train_step", step)
+    assert command(dcgan, "--epochs", 1, *TINY, "--batch-size", 4)[0] == 0
+    assert json.loads((tmp_path / "runs/dcgan/options.json").read_text())["batch_size"] == 4
+
+
+@pytest.mark.usefixtures("eager")
+def test_options_say_how_long_the_training_was(command, tmp_path):
+    command(dcgan, "--epochs", 2, *TINY)
+    status, out, _ = command(dcgan, "--epochs", 1)
+    assert status == 0 and "all 1 epochs are done" in out
+    assert json.loads((tmp_path / "runs/dcgan/options.json").read_text())["epochs"] == 2
+
+
 def test_fresh_moves_the_old_run_aside(command, tmp_path):
     command(dcgan, "--epochs", 1, *TINY)
     status, out, _ = command(dcgan, "--epochs", 1, *TINY, "--fresh", "--latent-dim", 9)
@@ -154,6 +175,8 @@ def test_evaluate(command, tmp_path):
 @pytest.mark.parametrize(
     "args, advice",
     [
+        (["--data", ""], "--data is empty"),
+        (["--output", "a.png"], "give it with --generate"),
         (["--data", "nowhere"], "there is no data set or path 'nowhere'"),
         (["--data", "empty"], "no images in the folder"),
         (["--data", "texts"], "no images in the folder"),
@@ -242,6 +265,7 @@ def test_pictures_of_earlier_epochs_are_gone_or_of_another_shape(command, tmp_pa
     assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
     samples = tmp_path / "runs/dcgan/samples"
     iio.imwrite(samples / "epoch_0001.png", np.zeros((9, 9), np.uint8))
+    (samples / "epoch_0000.png").write_bytes(b"")  # by a power cut
     assert command(dcgan, "--epochs", 2, *TINY)[0] == 0
     for file in samples.iterdir():
         file.unlink()
@@ -258,6 +282,13 @@ def test_a_mistake_in_a_changed_save_keeps_its_trace(command, monkeypatch):
 @pytest.mark.usefixtures("eager")
 def test_what_a_kill_left_half_written_is_removed(command, tmp_path):
     assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
-    (tmp_path / "runs/dcgan/generator.keras.123.new").write_text("half")
+    for name in ("generator.keras.123.new", "samples/epoch_0001.png.4.new", "notes.2024.new"):
+        (tmp_path / "runs/dcgan" / name).write_text("half")
     assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
-    assert not list((tmp_path / "runs").rglob("*.new"))
+    assert [file.name for file in (tmp_path / "runs").rglob("*.new")] == ["notes.2024.new"]
+
+
+def test_options_that_are_none(refused, tmp_path):
+    (tmp_path / "runs/dcgan").mkdir(parents=True)
+    (tmp_path / "runs/dcgan/options.json").write_text("[]")
+    assert "there are no options in it" in refused(dcgan, "--epochs", 1)

@@ -10,7 +10,7 @@ import pytest
 from conftest import CYCLEGAN_TINY, interrupted, same_state
 from keras import ops
 
-from zoo import cyclegan, dataset
+from zoo import cyclegan, dataset, dualgan
 from zoo.cyclegan import NETWORKS, CycleGAN, LinearDecay, Unpaired, build_discriminator, build_generator
 
 pytestmark = pytest.mark.filterwarnings("error:.*does not have any trainable weights")
@@ -260,6 +260,44 @@ def test_no_image_of_a_pair_is_trained_on_together_with_its_partner(tmp_path):
     a, b, paired = cyclegan.take(dataset, options, options.data, "test", 99)
     assert paired and len(a) == 5
     np.testing.assert_array_equal(a + 1, b)
+
+
+def test_a_damaged_picture_takes_its_partner_with_it(tmp_path):
+    for side in "AB":
+        (tmp_path / side).mkdir()
+        for i in range(40):
+            iio.imwrite(tmp_path / side / f"{i:02d}.png", np.full((32, 32, 3), 4 * i, np.uint8))
+    (tmp_path / "B/19.png").write_text("not a picture")
+    options = options_for(tmp_path)
+    with pytest.warns(UserWarning, match="skipped"):
+        a, b, paired = cyclegan.take(dataset, options, options.data, "test", 4)
+    assert paired and len(a) == 4
+    np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("module", [cyclegan, dualgan])
+def test_the_mean_is_of_pictures_as_they_are_evaluated(module, tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (32, 64, 3), np.uint8)
+    for i in range(9):
+        iio.imwrite(tmp_path / f"{i}.png", picture)
+    options = options_for(tmp_path)
+    _, b, _ = module.load_domains(dataset, options, options.data, "train")
+    np.testing.assert_array_equal(module.mean_image(b), picture[:, 32:])
+
+
+def test_a_run_of_two_folders_is_not_evaluated_on_halves_of_pictures(command, refused, tmp_path):
+    for name in ("cats", "dogs", "others/A", "others/B"):
+        (tmp_path / name).mkdir(parents=True)
+        for i in range(11):
+            iio.imwrite(tmp_path / name / f"{i}.png", np.full((32, 64, 3), 9 * i, np.uint8))
+    two = ["--data", "cats", "--data-b", "dogs", "--epochs", 1, *CYCLEGAN_TINY]
+    assert command(cyclegan, *two)[0] == 0
+    for source in ("cats", "cats/"):
+        status, out, _ = command(cyclegan, "--evaluate", source)
+        assert status == 0 and "moved" in out and "SSIM" not in out
+    assert "should have folders A and B" in refused(cyclegan, "--evaluate", "dogs")
+    status, out, _ = command(cyclegan, "--evaluate", "others")
+    assert status == 0 and "taken for pairs" in out and "SSIM" in out
 
 
 def test_pairs_in_an_array(tmp_path):

@@ -379,3 +379,57 @@ def test_a_zip_of_two_domains_has_to_be_unpacked(folder, tmp_path):
     with pytest.raises(DataError, match="unpack it"):
         load(tmp_path / "set.zip", 24, domain="A")
     assert load(tmp_path / "set.zip", 24, split="all").count == 20
+
+
+def test_one_damaged_picture_of_a_few_is_skipped(folder):
+    for path in sorted(folder.rglob("*.*"))[9:]:
+        path.unlink()
+    sorted(folder.rglob("*.*"))[3].write_text("not a picture")
+    with pytest.warns(UserWarning, match="skipped"):
+        assert len(load(folder, 24, split="all").take(9)) == 9
+
+
+def test_a_zip_with_halves(folder, tmp_path):
+    files = sorted(folder.rglob("*.*"))
+    for under in ("", "set/"):
+        with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+            for i, file in enumerate(files):
+                archive.write(file, f"{under}{'val' if i < 4 else 'train'}/{i:02d}{file.suffix}")
+            archive.writestr(f"{under}train/._00.png", b"what a Mac adds")
+        train, test, whole = (load(tmp_path / "set.zip", 24, split=split) for split in ("train", "test", "all"))
+        assert test.count == 4 and train.count == len(files) - 4 and whole.count == len(files)
+        assert all("val/" in name for name in test.items.names)
+
+
+@pytest.mark.parametrize(
+    "folders, message",
+    [
+        (["trainA", "testB"], "has no folder trainB"),
+        (["trainB"], "has no folder trainA"),
+        (["testA", "testB"], "has no folder trainA"),
+        (["A"], "a folder A alone"),
+        (["train/B", "test/B"], "a folder B alone"),
+        (["A/train", "A/test", "B/train", "B/test"], "make them train/A"),
+    ],
+)
+def test_domains_that_are_not_whole(folders, message, tmp_path):
+    for place in folders:
+        (tmp_path / place).mkdir(parents=True)
+        for i in range(4):
+            iio.imwrite(tmp_path / place / f"{i}.png", np.zeros((24, 48, 3), np.uint8))
+    with pytest.raises(DataError, match=message):
+        for domain in "AB":
+            load(tmp_path, 24, domain=domain)
+
+
+def test_halves_of_an_array_that_differ(tmp_path):
+    x = {"x_train": np.zeros((9, 32, 32), np.uint8), "x_test": np.zeros((9, 28, 28), np.uint8)}
+    np.savez(tmp_path / "a.npz", **x)
+    assert load(tmp_path / "a.npz", 24, split="test").count == 9
+    with pytest.raises(DataError, match=r"\(9, 32, 32\) and test images \(9, 28, 28\)"):
+        load(tmp_path / "a.npz", 24, split="all")
+
+
+def test_labels_without_a_test_half(tmp_path):
+    np.savez(tmp_path / "a.npz", x_train=np.zeros((20, 8, 8), np.uint8), y_train=np.arange(20))
+    assert load(tmp_path / "a.npz", 24, batch_size=2, split="test").labels.tolist() == [9, 19]

@@ -189,3 +189,7 @@ def test_nearest_distances():
     images = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 1), np.uint8)
     near = images[:3].astype(int) + np.where(images[:3] < 128, 2, -2)
     np.testing.assert_allclose(metrics.nearest_distances(near.astype(np.uint8), images), 2, atol=0.05)
+    bright = np.full((2, 128, 128, 3), 250, np.uint8)
+    bright[1] += 3
+    np.testing.assert_allclose(metrics.nearest_distances(bright + np.uint8(1), bright), 1)
+    np.testing.assert_array_equal(metrics.nearest_distances(bright, bright), 0)

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import http.server
 import io
+import os
 import tarfile
 import threading
 import zipfile
@@ -113,11 +114,13 @@ def test_downloaded_once_and_unpacked(server, monkeypatch, tmp_path, algorithm, 
 
 
 def test_a_zip_of_two_domains(server, monkeypatch):
-    files = {f"small/{half}{side}/{i}.png": picture(i) for half in ("train", "test") for side in "AB" for i in range(3)}
+    folders = [half + side for half in ("train", "test") for side in "AB"]
+    files = {f"small/{folder}/{i}.png": picture(10 * n + i) for n, folder in enumerate(folders) for i in range(3)}
     offer(server, monkeypatch, "small.zip", zipped(files))
     for split, side in (("train", "A"), ("test", "B")):
         images = dataset.load("small", 16, split=split, domain=side, batch_size=1)
         assert images.count == 3 and images.shape == (16, 16, 3)
+        assert {os.path.basename(os.path.dirname(name)) for name in images.items.names} == {split + side}
 
 
 @pytest.mark.parametrize("ranges", [True, False])
@@ -215,3 +218,21 @@ def test_the_table():
     for file, mirrors, digest in downloads.ARCHIVES.values():
         assert file.endswith((".tar.gz", ".zip")) and all(m.startswith("https://") for m in mirrors)
         assert digest is None or len(digest) in (32, 64)
+
+
+def test_a_part_that_was_complete_is_not_fetched_again(server, monkeypatch, tmp_path):
+    data = archive()
+    offer(server, monkeypatch, data=data)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/small.tar.gz.part").write_bytes(data)
+    assert pairs().count == 4 and len(server.log) == 1
+
+
+def test_another_process_is_faster(server, monkeypatch, tmp_path):
+    def get(url, target):
+        (tmp_path / "data/small/train").mkdir(parents=True)
+        raise FileNotFoundError("small.tar.gz.part")
+
+    offer(server, monkeypatch, data=archive())
+    monkeypatch.setattr(downloads, "_get", get)
+    assert downloads.fetch("small").name == "small"

@@ -385,3 +385,17 @@ def test_two_photos_do_not_become_one(tmp_path):
         with pytest.raises(PhotoError, match="would both become"):
             photos.targets(names, tmp_path, "sharp")
     assert len(photos.targets(["x/a.png", "y/a.png"], None, "sharp")) == 2
+
+
+def test_no_photo_is_overwritten_before_it_is_read(tmp_path):
+    names = [tmp_path / "a.png", tmp_path / "a_x4.png"]
+    with pytest.raises(PhotoError, match="a_x4.png would be overwritten"):
+        photos.targets(names, None, "x4")
+    assert len(photos.targets(names[:1], None, "x4")) == 1
+
+
+def test_postscript_is_not_run(tmp_path):
+    page = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\nshowpage\n%%EOF\n"
+    (tmp_path / "page.jpg").write_bytes(page)
+    with pytest.raises(PhotoError, match="cannot identify"):
+        photos.read(tmp_path / "page.jpg")

@@ -208,7 +208,10 @@ def test_each_player_moves_only_its_own_network(task, patch, tmp_path):
 def test_without_adversarial_weight_d_rests():
     gan = tiny(adversarial_weight=0)
     d = values(gan.discriminator)
-    assert set(gan.train_step(pictures(2))) == {"g_loss", "l1_loss"}
+    logs = gan.train_step(pictures(2))
+    assert set(logs) == {"g_loss", "l1_loss"} and logs["g_loss"] == pytest.approx(100 * logs["l1_loss"])
+    with pytest.raises(ValueError, match="nothing to learn"):
+        tiny(adversarial_weight=0, l1_weight=0)
     assert not any(changed(gan.discriminator, d))
 
 
@@ -383,6 +386,9 @@ def test_pairs_and_sketches_on_the_command_line(command, tmp_path):
         result = json.loads((tmp_path / task / "evaluation.json").read_text())
         assert list(result) == ["input", "output", "mean target"]
         assert set(result["output"]) == {"L1", "PSNR dB", "SSIM"}
+    generator = ["--weights", "pairs/generator.keras", "--evaluate", "set"]
+    status, out, _ = command(pix2pix, "--task", "pairs", *PIX2PIX_TINY[:4], *generator)
+    assert status == 0 and "output" in out and "mean" not in out  # of what is trained on nothing is known
     assert json.loads((tmp_path / "pairs/evaluation.json").read_text())["input"]["L1"] > 20
     iio.imwrite(tmp_path / "a.png", photo(50, 70))
     assert command(pix2pix, "--apply", "a.png", "--run", "pairs")[0] == 0

@@ -52,7 +52,9 @@ def copy(name, folder):
             shutil.copyfile(ZOO / file, folder / file)
     except OSError as error:
         fail(error)
-    print(f"copied {', '.join(files)} to {folder}; now: cd {shlex.quote(str(folder))} && python {first}.py --epochs 5")
+    command = f"cd {shlex.quote(str(folder))} && python {first}.py --epochs 5"
+    command += "" if first == name else f" && python {name}.py"
+    print(f"copied {', '.join(files)} to {folder}; now: {command}")
 
 
 def fail(message):

@@ -92,7 +92,7 @@ def normal():
 
 
 def instance_norm():
-    """Normalises each map over one image and adds a shift; like the authors' it has no scale."""
+    """Normalises each map over one image and adds a shift; a scale is left to the next convolution."""
     return layers.GroupNormalization(groups=-1, epsilon=1e-5, scale=False)
 
 
@@ -402,6 +402,8 @@ def load_domains(dataset, options, source, split, batch_size=1):
         return load(source, seed), load(options.data_b, other), False
     else:
         a, b = load(source, seed, "A"), load(source, other, "B")
+        if options.data_b and a.items.domain:  # whole pictures, which would be cut into halves
+            raise dataset.DataError(f"{source} should have folders A and B in it, as --data and --data-b are two")
         try:
             half = load(source, seed, "AB").count // 2
         except dataset.DataError:
@@ -418,15 +420,21 @@ def load_domains(dataset, options, source, split, batch_size=1):
 
 def take(dataset, options, source, split, n):
     """n images of A and of B of one half of a source, or as many as there are, uint8, and whether they are pairs."""
-    zoom = options.data == "sketches"
-    a, b, paired = load_domains(dataset, options, source, split, n if zoom else 1)
-    return (to_uint8(a[0]), to_uint8(b[0]), paired) if zoom else (a.take(n), b.take(n), paired)
+    zoomed = options.data == "sketches"
+    a, b, paired = load_domains(dataset, options, source, split, n if zoomed else 1)
+    if zoomed:
+        return to_uint8(a[0]), to_uint8(b[0]), True
+    if paired:  # together, so that a damaged picture takes its partner with it
+        both = dataset.load(source, options.size, 3, 1, split, domain="AB").take(n)
+        return both[..., :3], both[..., 3:], True
+    return a.take(n), b.take(n), False
 
 
 def mean_image(images, n=200):
-    """The mean of n images of a domain (dataset.Images), uint8."""
-    images.steps = n
-    return to_uint8(np.mean([images[i][0] for i in range(n)], axis=0))
+    """The mean of n images of a domain (dataset.Images), or of all where they are fewer, cut as for a test; uint8."""
+    images.jitter, images.flip = 1, False
+    images.steps = n if images.crop == "zoom" else min(n, images.count)
+    return to_uint8(np.mean([images[i][0] for i in range(images.steps)], axis=0))
 
 
 def evaluate(gan, a, b, metrics, means=None):
@@ -505,7 +513,7 @@ def main(argv=None):
             runs.load_trained(o, gan)
             if o.evaluate:
                 a, b, paired = take(dataset, o, *runs.held_out(o), 64)
-                print(f"on {len(a)} images of A, {len(b)} of B")
+                print(f"on {len(a)} images of A, {len(b)} of B" + (", taken for pairs" if paired else ""))
                 means = [mean_image(x) for x in load_domains(dataset, o, o.data, "train")[:2]] if paired else None
                 runs.report(o, evaluate(gan, a, b, metrics, means))
             else:

@@ -39,6 +39,8 @@ try:
 except ImportError:  # copied out of the zoo, with that file beside this one
     import downloads
 
+# No other decoders: Pillow would hand PostScript, under whatever extension, to a program.
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 # The images that every installed scikit-image carries; the rest of skimage.data would be downloaded.
 PHOTOS = {
@@ -51,6 +53,7 @@ TEXTURES = {"train": ["brick.png", "grass.png"], "test": ["gravel.png"]}
 DOWNLOADS = ("mnist", "fashion_mnist", "cifar10")
 NAMES = ("photos", "scenes", "faces", "textures", *DOWNLOADS, *downloads.ARCHIVES)
 RANDOM_CROPS = ("photos", "scenes", "textures")  # few large pictures: many different crops
+TEST = ("test", "val", "valid", "validation")  # what the folder of a test half may be called
 CACHE_BYTES = 256 * 2**20
 ZOOM = 4  # what is cut out of a picture has at least a fourth of its short side
 AHEAD = 4  # batches decoded before they are asked for
@@ -217,15 +220,16 @@ class Images(keras.utils.PyDataset):
         return [halves[domain] for domain in self.items.domain]
 
     def _skip(self, index, error):
+        message = f"{self.items.describe(index)} can't be used: {str(error) or repr(error)}"
         with self._lock:
             if index in self._bad:  # another thread was first
                 return
+            bad = len(self._bad) + 1
+            if bad > max(1, 0.05 * self.count) or bad == self.count:
+                self._failure = f"{message}; {bad} of {self.count} images are damaged, remove or replace them"
             self._bad.add(index)
-            message = f"{self.items.describe(index)} can't be used: {str(error) or repr(error)}"
-            bad = f"{len(self._bad)} of {self.count} images are damaged, remove or replace them"
-            if len(self._bad) > 0.05 * self.count:
-                self._failure = f"{message}; {bad}"
-                raise DataError(self._failure)
+        if self._failure:
+            raise DataError(self._failure)
         warnings.warn(f"{message}; it is skipped", stacklevel=2)
 
 
@@ -276,10 +280,10 @@ class _Files:
         if isinstance(name, tuple):
             return _side_by_side(*name)
         if self.archive is None:
-            return Image.open(name)
+            return Image.open(name, formats=FORMATS)
         if self.archive.getinfo(name).file_size > MAX_FILE_BYTES:
             raise ValueError(f"it unpacks to more than {MAX_FILE_BYTES >> 20} MiB")
-        return Image.open(io.BytesIO(self.archive.read(name)))
+        return Image.open(io.BytesIO(self.archive.read(name)), formats=FORMATS)
 
     def describe(self, index):
         name = self.names[index]
@@ -292,7 +296,7 @@ class _Files:
 
 def _side_by_side(a, b):
     """Two image files as one picture, the first on the left."""
-    with Image.open(a) as left, Image.open(b) as right:
+    with Image.open(a, formats=FORMATS) as left, Image.open(b, formats=FORMATS) as right:
         left, right = to_8bit(left, 3), to_8bit(right, 3)
     if left.size != right.size:
         raise ValueError(f"they are {left.width}x{left.height} and {right.width}x{right.height}, not equally large")
@@ -421,19 +425,21 @@ def _find(source, split, domain):
         raise DataError(f"there is no data set or path {source!r}: the names are {', '.join(NAMES)}")
     if path.suffix.lower() not in (".zip", ".npy", ".npz"):
         raise DataError(f"{source} is neither a folder, nor a .zip, .npy or .npz")
-    items = _tenth(_zip(path, domain), split) if path.suffix.lower() == ".zip" else _numpy(path, split)
+    items = _zip(path, split, domain) if path.suffix.lower() == ".zip" else _numpy(path, split)
     items.domain = domain
     return items
 
 
 def _folder(path, split, domain):
     tail = ""
-    if domain and (path / "trainA").is_dir():
+    if domain and any((path / f"{half}{side}").is_dir() for half in ("train", *TEST) for side in "AB"):
         if domain == "AB":
             raise DataError(f"{path} holds images of A and B that are no pairs")
+        if not (path / f"train{domain}").is_dir():
+            raise DataError(f"{path} has no folder train{domain}: domains are in trainA, trainB, testA and testB")
         tail, domain = domain, None
     train = path / f"train{tail}"
-    test = next((path / f"{half}{tail}" for half in ("test", "val") if (path / f"{half}{tail}").is_dir()), None)
+    test = next((path / f"{half}{tail}" for half in TEST if (path / f"{half}{tail}").is_dir()), None)
     if train.is_dir() and test and split != "all":
         return _domain(train if split == "train" else test, domain)
     if train.is_dir() and (tail or domain):  # each half has its own A and B
@@ -444,7 +450,12 @@ def _folder(path, split, domain):
 
 def _domain(folder, domain):
     """The images of a folder, or of its domain(s): in folders A and B, or halves of each picture."""
-    if not domain or not ((folder / "A").is_dir() and (folder / "B").is_dir()):
+    sides = [side for side in "AB" if (folder / side).is_dir()]
+    if domain and len(sides) == 1:
+        raise DataError(f"{folder} has a folder {sides[0]} alone: A and B go together")
+    if domain and any((folder / side / "train").is_dir() for side in sides):
+        raise DataError(f"{folder} has folders A/train and so on: make them train/A, train/B, test/A and test/B")
+    if not domain or not sides:
         return _Files(str(folder), _image_files(folder), domain=domain)
     if domain != "AB":
         return _Files(str(folder / domain), _image_files(folder / domain))
@@ -459,32 +470,41 @@ def _domain(folder, domain):
 def _image_files(folder):
     found = []
     seen = set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
+
+    def stop(error):  # else a folder that can't be read would be left out
+        raise error
+
+    for parent, folders, files in os.walk(folder, followlinks=True, onerror=stop):
         if (real := os.path.realpath(parent)) in seen:  # a link that leads back
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = [f for f in folders if not f.startswith((".", "__MACOSX"))]
+        folders[:] = sorted(f for f in folders if not f.startswith((".", "__MACOSX")))
         found += [os.path.join(parent, f) for f in files if f.lower().endswith(EXTENSIONS) and not f.startswith(".")]
     if not found:
         raise DataError(f"no images in the folder {folder} (looked for {', '.join(EXTENSIONS)})")
     return sorted(found)
 
 
-def _zip(path, domain):
+def _zip(path, split, domain):
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError) as error:
         raise DataError(f"{path} is not a readable zip ({error}): download or copy it again") from None
     members = [m for m in archive.infolist() if m.filename.lower().endswith(EXTENSIONS)]
-    members = [m for m in members if not m.is_dir() and "__MACOSX" not in m.filename]
+    members = [m for m in members if not m.is_dir() and "__MACOSX" not in m.filename and "/." not in f"/{m.filename}"]
     if not members:
         raise DataError(f"no images in the zip {path} (looked for {', '.join(EXTENSIONS)})")
     if any(m.flag_bits & 1 for m in members):
         raise DataError(f"{path} is protected by a password: unpack it and give the folder")
     if domain and any({"trainA", "trainB", "A", "B"} & set(m.filename.split("/")) for m in members):
         raise DataError(f"{path} has folders for A and B: unpack it and give the folder")
-    return _Files(str(path), sorted(m.filename for m in members), archive)
+    names = sorted(m.filename for m in members)
+    train, *tests = ([name for name in names if half in name.split("/")[:-1]] for half in ("train", *TEST))
+    test = next(filter(None, tests), None)
+    if train and test and split != "all":
+        return _Files(str(path), train if split == "train" else test, archive)
+    return _tenth(_Files(str(path), names, archive), split)
 
 
 def _numpy(path, split):
@@ -507,7 +527,7 @@ def _numpy(path, split):
     if len(images) != 1:
         found = ", ".join(f"{name} {a.dtype} {a.shape}" for name, a in arrays.items()) or "nothing"
         raise DataError(f"{path} should hold one uint8 array (count, height, width[, 1 or 3]); it holds {found}")
-    return _tenth(_Arrays(str(path), images[0]), split)
+    return _tenth(_Arrays(str(path), images[0], arrays.get("y_train")), split)
 
 
 def _download(name):
@@ -521,12 +541,13 @@ def _download(name):
 
 
 def _choose(name, arrays, split):
-    (x_train, y_train), (x_test, y_test) = arrays
-    if split == "all":
-        labels = None if y_train is None or y_test is None else np.concatenate([y_train, y_test])
-        return _Arrays(name, np.concatenate([x_train, x_test]), labels)
-    images, labels = (x_train, y_train) if split == "train" else (x_test, y_test)
-    return _Arrays(name, images, labels)
+    train, test = (_Arrays(name, *half) for half in arrays)
+    if split != "all":
+        return train if split == "train" else test
+    if train.images.shape[1:] != test.images.shape[1:]:
+        raise DataError(f"{name} has training images {train.images.shape} and test images {test.images.shape}")
+    labels = None if train.labels is None or test.labels is None else np.concatenate([train.labels, test.labels])
+    return _Arrays(name, np.concatenate([train.images, test.images]), labels)
 
 
 def _tenth(items, split):

@@ -362,7 +362,7 @@ def main(argv=None):
     add("--latent-dim", type=runs.positive, default=100, metavar="N", help="length of the noise vector (%(default)s)")
     share = runs.number(float, 0, 0.9)
     add("--label-smoothing", type=share, default=0.1, metavar="X", help="D is told 1 - X for real (%(default)s)")
-    add("--generator-steps", type=runs.positive, default=2, metavar="N", help="updates of G for one of D (%(default)s)")
+    add("--generator-steps", type=runs.positive, default=2, metavar="N", help="updates of G to each of D (%(default)s)")
     add("--channels", type=int, choices=[1, 3], help="1 for grey, 3 for colour (as the images are)")
     add("--crop", choices=["center", "random"], help="(random for photos and textures, else center)")
     add("--augment", action=argparse.BooleanOptionalAction, help="mirror and shift (for fewer than 1000 images)")

@@ -65,7 +65,7 @@ def build_generator(filters=32, skips=True):
         x = layers.ReLU()(batch_norm()(x))
         if skips:
             x = x + maps[i]
-    # With skips it begins with the image as it is: never worse than that, and a short training shows.
+    # With skips it begins with the image as it is, so that a short training shows.
     start = "zeros" if skips else normal()
     x = layers.Conv2DTranspose(3, 5, 2, "same", kernel_initializer=start, name="to_rgb")(x)
     x = layers.Activation("linear" if skips else "tanh", dtype="float32")(x)
@@ -212,6 +212,8 @@ class Deblurrer:
                  adversarial_weight=1e-4, learning_rate=1e-3, total_steps=None, seed=0):  # fmt: skip
         if blur not in (*KINDS, "mixed"):
             raise ValueError(f"there is no blur {blur!r}: the kinds are {', '.join(KINDS)}, and mixed")
+        if loss not in ("l1", "l2"):
+            raise ValueError(f"loss is {loss!r}, and can be l1 or l2")
         self.blur, self.sigma, self.length = blur, sigma, length
         self.adversarial_weight, self.seed, self.steps = adversarial_weight, seed, 0
         self.generator = generator = build_generator(filters, skips)
@@ -391,7 +393,7 @@ def main(argv=None):
     parser = runs.parser("deblur", __doc__, data="photos", size=64, batch_size=8, learning_rate=1e-3, steps=least)
     add = parser.add_argument
     add("--filters", type=runs.positive, default=32, metavar="N", help="width; the tutorial's is 64 (%(default)s)")
-    add("--skips", action=argparse.BooleanOptionalAction, default=True, help="from the encoder to the decoder (yes)")
+    add("--skips", action=argparse.BooleanOptionalAction, default=True, help="the encoder's maps for the decoder (yes)")
     add("--blur", choices=[*KINDS, "mixed"], default="mixed", help="kind of blur to train on (%(default)s)")
     pixels = {"type": runs.number(float, 0.1, 100), "nargs": 2, "metavar": ("LEAST", "MOST")}
     add("--sigma", **pixels, default=[1.0, 3.0], help="of the Gaussian blur, in pixels (1 3)")

@@ -62,6 +62,8 @@ def fetch(name):
             archive.unlink()
             return folder
         except Exception as error:  # a network or a damaged archive may raise anything
+            if folder.is_dir():  # another process was faster
+                return folder
             if brought:
                 reason = f"{archive} can't be used ({error}): bring it anew, or move it away and it is downloaded"
                 raise OSError(reason) from error
@@ -91,9 +93,13 @@ def _get(url, target):
                     file.write(block)
                     progress.update(file.tell())
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # there is no rest: it was all there, or it is another file
+        if error.code != 416:
+            raise
+        # There is no rest: it was all there, or it is another file.
+        if not error.headers.get("Content-Range", "").endswith(f"/{start}"):
             part.unlink()
-        raise
+            raise
+        size = start
     if part.stat().st_size != size:
         raise OSError(f"broken off after {part.stat().st_size} of {size} bytes; the next try goes on from there")
     part.rename(target)

@@ -36,9 +36,10 @@ Differences from the paper:
   what is bright and what is dark it hides from the critics.)
 - In each step the generators are updated before the critics, not after them, so that the images that they have just
   made serve both; each of the `--critic-steps` updates gets images of its own, the generators those of the last one.
+- The generators' normalisation has no scale, as in CycleGAN; pix2pix' and the authors' code have one.
 - RMSprop's epsilon is 1e-10: clipped critics have small gradients, of which Keras' own would make next to nothing.
-- The authors' later code has a gradient penalty (Gulrajani et al., arXiv:1704.00028) in place of the clipping. It needs
-  the critic's gradient inside the loss, for which each backend has code of its own: it is left out here.
+- A later version of the authors' code has a gradient penalty (Gulrajani et al., arXiv:1704.00028) in place of the
+  clipping. It needs the critic's gradient inside the loss, for which each backend has code of its own: it is left out.
 """
 
 import importlib
@@ -108,7 +109,7 @@ def normal():
 
 
 def instance_norm():
-    """Normalises each map over one image and adds a shift; like the authors' it has no scale."""
+    """Normalises each map over one image and adds a shift; a scale is left to the next convolution."""
     return layers.GroupNormalization(groups=-1, epsilon=1e-5, scale=False)
 
 
@@ -419,6 +420,8 @@ def load_domains(dataset, options, source, split, batch_size=1):
         return load(source, seed), load(options.data_b, other), False
     else:
         a, b = load(source, seed, "A"), load(source, other, "B")
+        if options.data_b and a.items.domain:  # whole pictures, which would be cut into halves
+            raise dataset.DataError(f"{source} should have folders A and B in it, as --data and --data-b are two")
         try:
             half = load(source, seed, "AB").count // 2
         except dataset.DataError:
@@ -435,15 +438,21 @@ def load_domains(dataset, options, source, split, batch_size=1):
 
 def take(dataset, options, source, split, n):
     """n images of A and of B of one half of a source, or as many as there are, uint8, and whether they are pairs."""
-    zoom = options.data == "sketches"
-    a, b, paired = load_domains(dataset, options, source, split, n if zoom else 1)
-    return (to_uint8(a[0]), to_uint8(b[0]), paired) if zoom else (a.take(n), b.take(n), paired)
+    zoomed = options.data == "sketches"
+    a, b, paired = load_domains(dataset, options, source, split, n if zoomed else 1)
+    if zoomed:
+        return to_uint8(a[0]), to_uint8(b[0]), True
+    if paired:  # together, so that a damaged picture takes its partner with it
+        both = dataset.load(source, options.size, 3, 1, split, domain="AB").take(n)
+        return both[..., :3], both[..., 3:], True
+    return a.take(n), b.take(n), False
 
 
 def mean_image(images, n=200):
-    """The mean of n images of a domain (dataset.Images), uint8."""
-    images.steps = n
-    return to_uint8(np.mean([images[i][0] for i in range(n)], axis=0))
+    """The mean of n images of a domain (dataset.Images), or of all where they are fewer, cut as for a test; uint8."""
+    images.jitter, images.flip = 1, False
+    images.steps = n if images.crop == "zoom" else min(n, images.count)
+    return to_uint8(np.mean([images[i][0] for i in range(images.steps)], axis=0))
 
 
 def evaluate(gan, a, b, metrics, means=None):
@@ -497,7 +506,7 @@ def main(argv=None):
     add("--dropout", type=share, default=0.5, metavar="X", help="share of the values dropped as noise (%(default)s)")
     weights = {"type": weight, "nargs": 2, "metavar": ("A", "B"), "default": [500.0, 500.0]}
     add("--recovery-weights", **weights, help="of the L1 recovery of both domains (500 500)")
-    add("--critic-steps", type=runs.positive, default=2, metavar="N", help="for each of the generators (%(default)s)")
+    add("--critic-steps", type=runs.positive, default=2, metavar="N", help="updates to each of the Gs (%(default)s)")
     limit = runs.number(float, 1e-4)
     add("--clip", type=limit, default=0.01, metavar="X", help="limit of the critics' weights (%(default)s)")
     add("--deterministic", action="store_true", help="no dropout in samples, --apply and --evaluate")
@@ -524,7 +533,7 @@ def main(argv=None):
             runs.load_trained(o, gan)
             if o.evaluate:
                 a, b, paired = take(dataset, o, *runs.held_out(o), 64)
-                print(f"on {len(a)} images of A, {len(b)} of B")
+                print(f"on {len(a)} images of A, {len(b)} of B" + (", taken for pairs" if paired else ""))
                 means = [mean_image(x) for x in load_domains(dataset, o, o.data, "train")[:2]] if paired else None
                 runs.report(o, evaluate(gan, a, b, metrics, means))
             else:

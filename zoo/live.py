@@ -29,7 +29,7 @@ def show(rows, height=0.9):
 def curves(logs, names=None):
     """Draws {name: [a number for each step]}, of `names` or of all; smoothed where there are many steps."""
     _, axis = plt.subplots(figsize=(7, 2.2), layout="tight")
-    for name in names or logs:
+    for name in (name for name in names or logs if name in logs):  # some come in a later stage alone
         width = max(1, len(logs[name]) // 50)
         smooth = np.convolve(logs[name], np.ones(width) / width, "valid")
         axis.plot(np.arange(len(smooth)) + width / 2, smooth, label=name)

@@ -26,6 +26,8 @@ FORMATS = {
     ".tif": ("TIFF", 2**31 - 1, {"compression": "tiff_lzw"}),
     ".tiff": ("TIFF", 2**31 - 1, {"compression": "tiff_lzw"}),
 }
+# No other decoders: Pillow would hand PostScript, under whatever extension, to a program.
+READABLE = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 MAX_WHOLE = 100_000_000  # pixels of a picture that has to be in memory before it can be saved
 PNG_COLOURS = {"L": 0, "RGB": 2, "LA": 4, "RGBA": 6}
 PNG_ROWS = 64  # compressed at once
@@ -48,6 +50,9 @@ def targets(photos, output, suffix):
         if target in written:
             raise PhotoError(f"{written[target]} and {photo} would both become {target}: give them in two calls")
         written[target] = photo
+    if clash := {p.resolve() for p in photos} & {target.resolve() for target in written}:
+        name = min(clash).name
+        raise PhotoError(f"{name} would be overwritten before it is read: leave it out, or give --output FOLDER")
     return [(photo, target) for target, photo in written.items()]
 
 
@@ -58,7 +63,7 @@ def apply(source, target, restore, scale=1, tile=256, halo=16, multiple=1, batch
     The tiles do not show where the network's receptive radius is at most `halo`.
 
     Args:
-        source: a file that Pillow can open.
+        source: a file of one of the formats READABLE.
         target: .png, .jpg, .jpeg, .webp, .tif or .tiff; it is replaced when the new one is complete. JPEG has no alpha:
             the photo is laid over white.
         restore: function uint8 (n, h, w, 3) -> uint8 (n, h * scale, w * scale, 3). All calls have the same n, h and w.
@@ -109,7 +114,7 @@ def read(source):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # large photos are what tiles are for
-            with Image.open(source) as image:
+            with Image.open(source, formats=READABLE) as image:
                 ImageOps.exif_transpose(image, in_place=True)
                 return _channels(image)
     except FileNotFoundError:

@@ -243,10 +243,14 @@ class Pix2Pix:
     def __init__(self, task="colorize", size=256, direction="AtoB", filters=64, dropout=0.5, norm="instance",
                  skips=True, patch=70, l1_weight=100, adversarial_weight=1, learning_rate=2e-4, total_steps=None,
                  deterministic=False, seed=0):  # fmt: skip
+        if task not in CHANNELS:
+            raise ValueError(f"task is {task!r}, and can be {', '.join(CHANNELS)}")
         if direction not in ("AtoB", "BtoA"):
             raise ValueError(f"direction is {direction!r}, and can be AtoB or BtoA")
+        if not (l1_weight or adversarial_weight):
+            raise ValueError("the weights of both losses are 0: there is nothing to learn")
         self.task, self.size, self.direction, self.deterministic = task, size, direction, deterministic
-        self.adversarial_weight, self.seed, self.steps = adversarial_weight, seed, 0
+        self.l1_weight, self.adversarial_weight, self.seed, self.steps = l1_weight, adversarial_weight, seed, 0
         inputs, outputs = CHANNELS[task]
         self.generator = generator = build_generator(size, inputs, outputs, filters, dropout, norm, skips)
         self.discriminator = discriminator = build_discriminator(size, inputs, outputs, patch, filters, norm)
@@ -302,8 +306,11 @@ class Pix2Pix:
         targets = {"l1": target, "adversarial": ones}
         self.combined.reset_metrics()  # older Keras returns running means without it
         g = self.combined.train_on_batch(x, {n: targets[n] for n in self.combined.output_names}, return_dict=True)
-        logs = {"g_loss": g["loss"], "l1_loss": g.get("l1_loss", g["loss"])}
-        if self.adversarial_weight:
+        logs = {"g_loss": g["loss"]}
+        if not self.adversarial_weight:  # Keras has no name of its own for the only loss
+            logs["l1_loss"] = g["loss"] / self.l1_weight
+        else:
+            logs["l1_loss"] = g["l1_loss"]
             self.d_step.reset_metrics()
             d = self.d_step.train_on_batch([x, target, g["made"]], {"real": ones, "fake": zeros}, return_dict=True)
             logs |= {"adversarial_loss": g["adversarial_loss"], "d_loss": d["loss"]}
@@ -409,14 +416,15 @@ def as_pictures(gan, images):
 def evaluate(gan, images, metrics, train=None, n=500):
     """Means over the first n of `images` (dataset.Images), at the training size: {row: {column: number}}.
 
-    The rows are G's output, and what one has without G: the grey photo; or the input as it is, and the mean target of
-    the images `train`. PSNR in dB is on RGB, SSIM on Y, L1 in grey levels. The ab error, the mean distance of the
-    colours in CIELAB, rewards grey: read it together with the colourfulness, and that beside the truth's.
+    The rows are G's output, and what one has without G: the grey photo; or the input as it is, and, where there are
+    images to `train` on, the mean of their targets. PSNR in dB is on RGB, SSIM on Y, L1 in grey levels. The ab error,
+    the mean distance of the colours in CIELAB, rewards grey: read it together with the colourfulness, and that beside
+    the truth's.
     """
     inputs, targets = as_pictures(gan, images.take(n))
     grey = gan.task == "colorize"
     rows = {"grey" if grey else "input": inputs, "output": gan.translate(inputs)}
-    if not grey:
+    if train:
         mean = as_pictures(gan, train.take(n))[1].mean(0)
         rows["mean target"] = [np.rint(mean).astype(np.uint8)] * len(targets)
     result = {}
@@ -491,7 +499,10 @@ def main(argv=None):
         with runs.errors(dataset.DataError, photos.PhotoError, knobs="photo"):
             runs.load_trained(o, gan)
             if o.evaluate:
-                train, test = None if o.task == "colorize" else load(o.data, "train"), load(*runs.held_out(o))
+                train, test = None, load(*runs.held_out(o))
+                if o.task != "colorize" and not o.weights:
+                    train = load(o.data, "train")
+                    train.jitter = 1  # the mean of what is not enlarged, as the test images are not
                 print(f"on {min(test.count, 500)} images")
                 runs.report(o, evaluate(gan, test, metrics, train))
             else:

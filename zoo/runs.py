@@ -39,6 +39,7 @@ MINUTES = 5  # between checkpoints inside an epoch
 GIF_FRAMES = 100
 # The exceptions of NumPy, TensorFlow, JAX and PyTorch, or what they say in those that Keras wraps them in.
 NO_MEMORY = "MemoryError|Resource_?Exhausted|OOM when|out of memory|(can't|unable to|failed to) allocate"
+CHECKPOINTS = ("checkpoint.new", "checkpoint", "checkpoint.old")  # the newest first
 # What may differ from one call on a run folder to the next.
 FREE = {"run", "fresh", "epochs", "devices"}
 
@@ -101,7 +102,8 @@ def parser(name, doc, data, size, batch_size, learning_rate, steps):
     batch_help = batch_size or "128, or 32 for fewer than 1000 images"
     add("--batch-size", type=positive, default=batch_size, metavar="N", help=f"images in a batch ({batch_help})")
     add("--size", type=positive, default=size, metavar="N", help="side of the images in pixels (%(default)s)")
-    add("--steps-per-epoch", type=positive, metavar="N", help=f"(once over the images, but at least {steps})")
+    steps_help = f"training steps in an epoch (once over the images, but at least {steps})"
+    add("--steps-per-epoch", type=positive, metavar="N", help=steps_help)
     rate, whole = number(float, 1e-12), number(int, 0, 2**32 - 1)  # seeds of NumPy and Keras have 32 bits
     add("--learning-rate", type=rate, default=learning_rate, metavar="X", help="of the optimisers (%(default)s)")
     add("--seed", type=whole, default=0, metavar="N", help="fixes weights, noise and order of images (%(default)s)")
@@ -109,10 +111,11 @@ def parser(name, doc, data, size, batch_size, learning_rate, steps):
     add("--precision", choices=precisions, default="float32", help="of the networks' inner layers (%(default)s)")
     add("--run", default=f"runs/{name}", metavar="FOLDER", help="where the run is kept and gone on from (%(default)s)")
     add("--fresh", action="store_true", help="start anew; the old run folder is moved aside")
-    add("--devices", choices=["one", "all"], default="one", help="all: share each batch; JAX backend (%(default)s)")
+    add("--devices", choices=["one", "all"], default="one", help="all: split each batch, on JAX (%(default)s)")
     evaluate = {"nargs": "?", "const": True, "metavar": "SOURCE"}
     add("--evaluate", **evaluate, help="measure the trained run on held-out images, or those of SOURCE, and end")
-    add("--weights", metavar="FILE", help="begin with, or use, this generator (.keras or .weights.h5)")
+    weights = "begin with, or use, this generator (.keras or .weights.h5); not for the models with two"
+    add("--weights", metavar="FILE", help=weights)
     add("--output", metavar="FILE", help="where a picture is written")
     return result
 
@@ -120,19 +123,24 @@ def parser(name, doc, data, size, batch_size, learning_rate, steps):
 def parse(parser, argv, actions, free=()):
     """The options; those not given come from the run folder, if there is one. Sets seed, precision and devices.
 
-    A given option that contradicts the run folder is an error. `actions` are the names of the options that use
-    a trained run instead of training one; then `--seed` is free, and `--weights`, or the generator that comes with the
-    zoo, can stand in for the run. Where one is trained, `--weights` is what it begins with. Those in `free` always are
-    free.
+    A given option that contradicts the run folder is an error, if there is a checkpoint in it. `actions` are the names
+    of the options that use a trained run instead of training one; then `--seed` is free, and `--weights`, or the
+    generator that comes with the zoo, can stand in for the run. Where one is trained, `--weights` is what it begins
+    with. Those in `free` always are free.
     """
     options = parser.parse_args(argv)
-    for name in ("data", "data_b"):  # the shell's completion ends a folder's name with a stroke
-        if path := getattr(options, name, None):
+    for name in ("data", "run"):  # as an unset variable of the shell gives
+        if not getattr(options, name):
+            fail(f"--{name} is empty")
+    for name in ("data", "data_b", "evaluate"):  # the shell's completion ends a folder's name with a stroke
+        if isinstance(path := getattr(options, name, None), str):
             setattr(options, name, path.rstrip("/" + os.sep) or path)
     unset = object()
     given = vars(parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(options), unset))))
     given = {name for name, value in given.items() if value is not unset}
     acting = [f"--{name}" for name in actions if getattr(options, name)]
+    if options.output and not acting:
+        fail(f"--output is where a picture is written: give it with --{actions[0]}")
     if len(acting) > 1:
         fail(f"{' and '.join(acting)} do different things: give one of them")
     free = FREE | {*actions, *free, "output", *(["seed", "weights"] if acting else [])}
@@ -147,14 +155,11 @@ def parse(parser, argv, actions, free=()):
             fail(f"{needs}: train it first ({parser.prog} --epochs 5)")
         options.weights = str(ours)
         print(f"{options.run} is no trained run: the generator that comes with the zoo is used ({ours.name})")
-    clash = []
-    for name, value in saved.items():
-        if name in free or not hasattr(options, name) or getattr(options, name) == value:
-            continue
-        if name in given:
-            clash.append(f"--{name.replace('_', '-')} {value} (not {getattr(options, name)})")
-        setattr(options, name, value)
-    if clash:
+    saved = {n: v for n, v in saved.items() if n not in free and hasattr(options, n) and getattr(options, n) != v}
+    clash = [f"--{n.replace('_', '-')} {v} (not {getattr(options, n)})" for n, v in saved.items() if n in given]
+    if not clash:
+        vars(options).update(saved)
+    elif acting or any((Path(options.run) / name).exists() for name in CHECKPOINTS):
         fail(f"{options.run} was made with {', '.join(clash)}: give the same, another --run, or --fresh to start anew")
     if options.devices == "all" and not acting:
         if keras.backend.backend() != "jax":
@@ -168,7 +173,10 @@ def parse(parser, argv, actions, free=()):
 def saved_options(folder):
     """What options.json in a run folder says; nothing where there is none."""
     try:
-        return json.loads((folder / "options.json").read_text())
+        found = json.loads((folder / "options.json").read_text())
+        if not isinstance(found, dict):
+            raise ValueError("there are no options in it")
+        return found
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
@@ -226,13 +234,13 @@ class Run(keras.callbacks.Callback):
             print(f"the old run is now in {self.folder}.{number}")
         self.folder.mkdir(parents=True, exist_ok=True)
         self.lock = _lock(self.folder)
-        for left in self.folder.rglob("*.[0-9]*.new"):  # by a kill in the middle of writing it
-            if left.is_file():
-                left.unlink()
+        for left in (*self.folder.glob("*.new"), *(self.folder / "samples").glob("*.new")):
+            if re.search(r"\.(json|csv|png|gif|keras)\.\d+\.new$", left.name):
+                left.unlink()  # a kill came in the middle of writing it
         state = _load_checkpoint(self.folder, self.gan)
         if state is None and self.options.weights and not self.options.fresh:
             _load_generator(self.options.weights, self.gan)
-        self._write_options()
+        self._write_options(max(self.options.epochs, state["epoch"] if state else 0))
         if state is None:
             self._write_sample()
         else:
@@ -287,9 +295,12 @@ class Run(keras.callbacks.Callback):
         self._stop_if_asked()
 
     def on_train_end(self, logs=None):
-        files = sorted((self.folder / "samples").glob("epoch_*.png"))
+        files = sorted((self.folder / "samples").glob("epoch_*.png"), key=lambda file: (len(file.name), file.name))
         files = [files[i] for i in np.linspace(0, len(files) - 1, min(len(files), GIF_FRAMES)).astype(int)]
-        frames = [iio.imread(file) for file in files]
+        frames = []
+        for file in files:
+            with contextlib.suppress(OSError, SyntaxError, ValueError):  # one that a power cut has left empty
+                frames.append(iio.imread(file))
         # Where photos have come to the data since, the earlier pictures show fewer.
         if frames := [frame for frame in frames if frame.shape == frames[-1].shape]:
             save_gif(self.folder / "samples" / "samples.gif", frames)
@@ -333,8 +344,8 @@ class Run(keras.callbacks.Callback):
         for network in (self.folder / "checkpoint").glob("generator*.keras"):
             _write(self.folder / network.name, network.read_bytes())
 
-    def _write_options(self):
-        options = dict(vars(self.options))
+    def _write_options(self, epochs):
+        options = vars(self.options) | {"epochs": epochs}
         backend = keras.backend.backend()
         versions = {"keras": keras.__version__, backend: sys.modules[backend].__version__, "numpy": np.__version__}
         options["versions"] = versions | {"python": platform.python_version()}
@@ -370,8 +381,7 @@ class Run(keras.callbacks.Callback):
 
 def _load_checkpoint(folder, gan):
     """Loads the newest whole checkpoint into `gan`; its state, or None where there is none yet."""
-    found = [folder / name for name in ("checkpoint.new", "checkpoint", "checkpoint.old")]
-    found = [place for place in found if place.exists()]
+    found = [folder / name for name in CHECKPOINTS if (folder / name).exists()]
     for place in found:
         try:
             state = json.loads((place / "state.json").read_text())

@@ -433,7 +433,7 @@ def main(argv=None):
     add("--blocks", type=runs.positive, default=16, metavar="N", help="residual blocks (%(default)s)")
     add("--filters", type=runs.positive, default=64, metavar="N", help="width of the networks (%(default)s)")
     add("--image-skip", action=argparse.BooleanOptionalAction, default=True, help="add the bicubic enlargement (yes)")
-    first = "epochs of stage 1 (four fifths of the first call's)"
+    first = "epochs of stage 1, without D (four fifths of the first call's)"
     add("--pretrain-epochs", type=runs.number(int, 0), metavar="N", help=first)
     add("--vgg", metavar="WEIGHTS", help="imagenet, random or a .h5 file (imagenet, or random if it can't be had)")
     depths = ["block2_conv2", "block5_conv4"]
