@@ -433,3 +433,12 @@ def test_halves_of_an_array_that_differ(tmp_path):
 def test_labels_without_a_test_half(tmp_path):
     np.savez(tmp_path / "a.npz", x_train=np.zeros((20, 8, 8), np.uint8), y_train=np.arange(20))
     assert load(tmp_path / "a.npz", 24, batch_size=2, split="test").labels.tolist() == [9, 19]
+
+
+def test_whole_takes_the_middle_of_what_is_too_large(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    iio.imwrite(tmp_path / "a.png", picture)
+    images = load(tmp_path, 24, split="all", batch_size=1)
+    np.testing.assert_array_equal(next(images.whole(most=30)), picture[5:35, 15:45])
+    np.testing.assert_array_equal(next(images.whole(most=50)), picture[:, 5:55])
+    np.testing.assert_array_equal(next(images.whole()), picture)

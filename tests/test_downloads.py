@@ -32,7 +32,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         start = int(wanted.split("=")[1].strip("-")) if wanted and self.ranges else 0
         if start >= len(data):
-            self.send_error(416)
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(data)}")
+            self.end_headers()
             return
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(data) - start))

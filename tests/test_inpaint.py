@@ -248,6 +248,32 @@ def test_evaluate(command, trained, tmp_path):
     assert command(inpaint, "--evaluate", "--iterations", 1)[0] == 0
 
 
+def test_each_row_is_of_what_its_name_says(monkeypatch):
+    inpainter, images = Inpainter(*networks(), iterations=1), pictures(2)
+
+    def complete(self, some, masks):
+        return some if self.generator is inpainter.generator else 255 - some
+
+    monkeypatch.setattr(Inpainter, "complete", complete)
+    result = inpaint.evaluate(inpainter, images, CENTER[None].repeat(2, 0), metrics)
+    assert result["completed"]["PSNR dB"] == 100 > result["untrained"]["PSNR dB"]
+
+
+def test_apply_searches_for_a_batch_at_once_and_lays_alpha_over_white(command, trained, tmp_path, monkeypatch):
+    seen = []
+
+    def search(self, images, masks, callbacks=()):
+        seen.append(images)
+        return images
+
+    monkeypatch.setattr(Inpainter, "search", search)
+    for name in "abc":
+        Image.new("LA", (28, 28), (0, 0 if name == "a" else 255)).save(tmp_path / f"{name}.png")
+    assert command(inpaint, "--apply", "a.png", "b.png", "c.png", "--batch-size", 2)[0] == 0
+    assert [len(images) for images in seen] == [2, 1]
+    assert (seen[0][0] == 255).all() and (seen[0][1] == 0).all()
+
+
 def test_apply(command, trained, tmp_path):
     for name, channels in (("a", 1), ("b", 3)):
         Image.fromarray(pictures(1, channels)[0].squeeze()).save(tmp_path / f"{name}.png")
@@ -296,6 +322,8 @@ def test_damaged_and_foreign_networks(command, refused, trained, tmp_path):
         (["--mask-size", "1"], "--mask-size"),
         (["--mask-size", "0.01"], "no hole"),
         (["--data", "nowhere"], "there is no data set or path 'nowhere'"),
+        (["--seed", "5000000000"], "--seed"),
+        (["--evaluate", "--output", "a.png"], "leave one of them out"),
         (["--evaluate", "nowhere"], "there is no data set or path 'nowhere'"),
         (["--prior-weight", "-1"], "--prior-weight"),
         (["--window", "4"], "--window 4 should be"),

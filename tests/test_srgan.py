@@ -300,6 +300,28 @@ def test_a_broken_download_of_imagenet_weights(imagenet, tmp_path):
         find_vgg("imagenet", "block2_conv2")
 
 
+@pytest.mark.usefixtures("eager")
+def test_vgg_may_be_chosen_when_stage_2_begins(command, refused):
+    options = [*SRGAN_TINY, "--vgg", "random"]
+    without = SRGAN_TINY[: SRGAN_TINY.index("--vgg")]
+    assert command(srgan, "--epochs", 1, "--pretrain-epochs", 1, *without, *SRGAN_TINY[-2:])[0] == 0
+    assert command(srgan, "--epochs", 2, *options)[0] == 0
+    assert "--vgg random (not imagenet)" in refused(srgan, "--epochs", 3, "--vgg", "imagenet")
+
+
+def test_learning_rates():
+    gan = SRGAN(blocks=1, filters=4, size=32, pretrain_steps=600, gan_steps=100, learning_rate=5e-4)
+
+    def rate(player, step):
+        player.optimizer.iterations.assign(step)
+        return float(ops.convert_to_numpy(player.optimizer.learning_rate))
+
+    stage_1 = [rate(gan.pretrain, step) for step in (0, 75, 150, 375, 600)]
+    np.testing.assert_allclose(stage_1, [1e-6, 2.505e-4, 5e-4, 2.55e-4, 1e-5], rtol=1e-3)
+    for player in (gan.combined, gan.d_step):
+        assert [rate(player, step) for step in (0, 50, 51, 100)] == pytest.approx([1e-4, 1e-4, 1e-5, 1e-5])
+
+
 def test_vgg_choices(command, refused, tmp_path, monkeypatch):
     def no_network(*_, **__):
         raise Exception("URL fetch failure")

@@ -130,8 +130,11 @@ class Images(keras.utils.PyDataset):
         n = min(n, self.count)
         return np.stack([self._cut(self._image(i), (0.5, 0.5, 1.0, 1.0)) for i in range(n)])
 
-    def whole(self, least=MIN_SIDE):
-        """Yields every image at its own size, uint8 (height, width, channels), but those with a side below `least`."""
+    def whole(self, least=MIN_SIDE, most=None):
+        """Yields every image at its own size, uint8 (height, width, channels), but those with a side below `least`.
+
+        Of sides longer than `most` pixels the middle is taken.
+        """
         for i in range(self.count):
             try:
                 with self.items.open(i) as image:
@@ -142,7 +145,11 @@ class Images(keras.utils.PyDataset):
             except Exception as error:  # a decoder fed with a damaged file may raise anything
                 self._skip(i, error)
                 continue
-            yield _stack(parts)
+            image = _stack(parts)
+            if most:
+                top, left = (max(0, side - most) // 2 for side in image.shape[:2])
+                image = image[top : top + most, left : left + most]
+            yield image
 
     def _batch(self, epoch, step):
         numbers = 4 if self.crop == "zoom" else 3

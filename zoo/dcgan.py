@@ -256,13 +256,13 @@ class DCGAN:
         """n images on the way from one noise vector to another, both of `seed`: uint8 (n, size, size, channels).
 
         The way is an arc (slerp: White 2016, arXiv:1609.04468): on the straight line the vectors in the middle would be
-        shorter than any that G was trained on. On the arc a few of their numbers lie a little beyond [-1, 1].
+        shorter than any that G was trained on. What comes to lie beyond [-1, 1] on the arc is cut off there.
         """
         a, b = np.random.default_rng(seed).uniform(-1, 1, (2, self.latent_dim))
         angle = np.arccos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
         t = np.linspace(0, 1, n)[:, None]
         z = (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)
-        return self.generate(z=z.astype("float32"))
+        return self.generate(z=np.clip(z, -1, 1).astype("float32"))
 
     def save(self, folder):
         """Writes the networks as .keras files, and what else training goes on from, into a folder."""
@@ -289,12 +289,13 @@ class DCGAN:
 
 def build_classifier(image_shape, classes):
     """A small classifier: two models over the same layers, uint8 images -> logits and -> features (batch, 64)."""
+    judge = {"dtype": "float32"}  # the same one, whatever --precision is
     x = image = keras.Input(image_shape)
-    x = layers.Rescaling(1 / 127.5, -1)(x)
+    x = layers.Rescaling(1 / 127.5, -1, **judge)(x)
     for filters in (32, 64):
-        x = layers.Conv2D(filters, 3, 2, "same", activation="relu")(x)
-    features = layers.Dense(64, activation="relu")(layers.Flatten()(x))
-    return keras.Model(image, layers.Dense(classes)(features)), keras.Model(image, features)
+        x = layers.Conv2D(filters, 3, 2, "same", activation="relu", **judge)(x)
+    features = layers.Dense(64, activation="relu", **judge)(layers.Flatten()(x))
+    return keras.Model(image, layers.Dense(classes, **judge)(features)), keras.Model(image, features)
 
 
 def evaluate(gan, train, test, metrics, n=10_000):
@@ -302,11 +303,12 @@ def evaluate(gan, train, test, metrics, n=10_000):
 
     Returns {row: {column: number}}; the rows are the samples, those of an untrained generator, and the test half:
         spread: mean standard deviation of a pixel over the images, in grey levels; near 0 is one image n times.
-        copies %: samples nearer to a training image (in pixels) than all but 1 % of the test images are. Plain grey
-            can be near to everything: an untrained generator has 100 on some data sets. Mirrored or shifted copies
-            are not found.
+        copies %: samples nearer to a training image (in pixels) than all but 1 % of the test images are, where there
+            are 20 of these or more. Plain grey can be near to everything: an untrained generator has 100 on some data
+            sets. Mirrored or shifted copies are not found.
     and where there are labels, by a classifier trained here on the training half:
-        frechet: Frechet distance to training images in the classifier's 64 features (not comparable with Inception's).
+        frechet: Frechet distance to training images in the classifier's 64 features (not comparable with Inception's),
+            where there are 128 test images or more.
         least class %: the share of the class that the classifier finds least often.
         accuracy %: of the classifier on the test half, if that has labels too (of the same classes).
     """
@@ -318,8 +320,9 @@ def evaluate(gan, train, test, metrics, n=10_000):
     near = np.quantile(distances["real (test)"], 0.01)
     result = {}
     for name, images in rows.items():
-        copies = float(100 * (distances[name] < near).mean())
-        result[name] = {"spread": float(images.std(0).mean()), "copies %": copies}
+        result[name] = {"spread": float(images.std(0).mean())}
+        if len(held_out) >= 20:
+            result[name]["copies %"] = float(100 * (distances[name] < near).mean())
     if train.labels is None:
         return result
     keras.utils.set_random_seed(0)
@@ -332,7 +335,8 @@ def evaluate(gan, train, test, metrics, n=10_000):
     for name, images in rows.items():
         features = embed.predict(images[:n], batch_size=500, verbose=0)
         found = classifier.predict(images, batch_size=500, verbose=0).argmax(1)
-        result[name]["frechet"] = metrics.frechet_distance(features, reference)
+        if n >= 2 * features.shape[1]:  # of fewer the covariance is not known
+            result[name]["frechet"] = metrics.frechet_distance(features, reference)
         result[name]["least class %"] = float(100 * np.bincount(found, minlength=classes).min() / len(images))
     if test.labels is not None:  # `found` are the classes of the last row, the test half
         result["real (test)"]["accuracy %"] = float(100 * (found == test.labels[: len(found)]).mean())
@@ -359,7 +363,7 @@ def main(argv=None):
     parser = runs.parser("dcgan", __doc__, data="faces", size=32, batch_size=None, learning_rate=2e-4, steps=least)
     add = parser.add_argument
     add("--filters", type=runs.positive, default=64, metavar="N", help="width; the paper's is 128 (%(default)s)")
-    add("--latent-dim", type=runs.positive, default=100, metavar="N", help="length of the noise vector (%(default)s)")
+    add("--latent-dim", type=runs.number(int, 2), default=100, metavar="N", help="length of the noise (%(default)s)")
     share = runs.number(float, 0, 0.9)
     add("--label-smoothing", type=share, default=0.1, metavar="X", help="D is told 1 - X for real (%(default)s)")
     add("--generator-steps", type=runs.positive, default=2, metavar="N", help="updates of G to each of D (%(default)s)")

@@ -16,7 +16,8 @@ No network is trained here. For each image a z is sought with G(z) like the imag
 real to the discriminator (prior loss); then G(z) is joined into the hole.
 
 Measured with the DCGAN of `python -m zoo.dcgan --data fashion_mnist --epochs 5`, then `python -m zoo.inpaint
---evaluate`, in the hole: 17.27 dB and SSIM 0.597; an untrained generator 14.03 and 0.386, biharmonic 12.65 and 0.365.
+--evaluate`, in the hole: 17.27 dB and SSIM 0.597; an untrained generator, whose plain grey becomes a smooth fill when
+it is blended in, 14.03 and 0.386; biharmonic 12.65 and 0.365.
 
 Differences from the paper:
 - Adam takes 300 steps of 0.1 instead of 1500.
@@ -324,7 +325,8 @@ def biharmonic(images, masks):
 def evaluate(inpainter, images, masks, metrics, batch_size=64):
     """PSNR in dB and SSIM (of Y for colour) in the holes alone, means over the images: {row: {column: mean}}.
 
-    The rows are mean_fill, biharmonic, the same search in an untrained generator, and in the trained one.
+    The rows are mean_fill, biharmonic, the same search in an untrained generator, and in the trained one. Untrained G
+    makes plain grey of every z, so that with Poisson blending its row is a smooth (harmonic) fill.
     """
     untrained = copy.copy(inpainter)
     untrained.generator = keras.models.clone_model(inpainter.generator)  # with weights of its own
@@ -361,7 +363,7 @@ def main(argv=None):
     prog = "python -m zoo.inpaint" if __package__ else "python inpaint.py"
     parser = argparse.ArgumentParser(prog=prog, description=__doc__.split("\n\n")[0])
     add = parser.add_argument
-    share, real, whole = runs.number(float, 0.01, 0.99), runs.number(float, 0), runs.number(int, 0)
+    share, real, whole = runs.number(float, 0.01, 0.99), runs.number(float, 0), runs.number(int, 0, 2**32 - 1)
     add("--gan", default="runs/dcgan", metavar="FOLDER", help="run folder of the trained DCGAN (%(default)s)")
     add("--data", metavar="SOURCE", help="data set's name, folder, zip, .npy or .npz (what the DCGAN was trained on)")
     kinds = f"{', '.join(KINDS)}, or a picture, white in the hole (%(default)s)"
@@ -387,11 +389,16 @@ def main(argv=None):
     o = parser.parse_args(argv)
     if o.apply and o.evaluate:
         runs.fail("--apply and --evaluate do different things: give one of them")
+    if o.output and o.evaluate:
+        runs.fail("--output is where a picture is written, and --evaluate writes none: leave one of them out")
     keras.utils.set_random_seed(o.seed)
 
     def read(path, channels):
-        colours = photos.read(path)[0]
-        picture = Image.fromarray(colours.repeat(3 // colours.shape[2], 2)).convert("L" if channels == 1 else "RGB")
+        colours, alpha, _ = photos.read(path)
+        picture = Image.fromarray(colours.repeat(3 // colours.shape[2], 2))
+        if alpha:  # laid over white, as by the loader
+            picture = Image.composite(picture, Image.new("RGB", picture.size, "white"), alpha)
+        picture = picture.convert("L" if channels == 1 else "RGB")
         if picture.size != (size, size):
             raise ValueError(
                 f"{path} has {picture.width}x{picture.height} pixels, but the DCGAN of {o.gan} makes {size}x{size}: "
@@ -438,7 +445,11 @@ def main(argv=None):
                 frames.append(runs.grid(np.concatenate([found, join(images, found, masks)]), len(images)))
 
         film = keras.callbacks.LambdaCallback(on_train_batch_end=shoot)
-        generated = inpainter.search(images, masks, [] if o.apply else [film])
+        if o.apply:
+            parts = [slice(i, i + o.batch_size) for i in range(0, len(images), o.batch_size)]
+            generated = np.concatenate([inpainter.search(images[part], masks[part]) for part in parts])
+        else:
+            generated = inpainter.search(images, masks, [film])
         completed = join(images, generated, masks)
         if o.apply:
             pictures = completed

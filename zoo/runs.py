@@ -120,13 +120,13 @@ def parser(name, doc, data, size, batch_size, learning_rate, steps):
     return result
 
 
-def parse(parser, argv, actions, free=()):
+def parse(parser, argv, actions, free=(), later=()):
     """The options; those not given come from the run folder, if there is one. Sets seed, precision and devices.
 
     A given option that contradicts the run folder is an error, if there is a checkpoint in it. `actions` are the names
     of the options that use a trained run instead of training one; then `--seed` is free, and `--weights`, or the
     generator that comes with the zoo, can stand in for the run. Where one is trained, `--weights` is what it begins
-    with. Those in `free` always are free.
+    with. Those in `free` always are free, those in `later` as long as they are None.
     """
     options = parser.parse_args(argv)
     for name in ("data", "run"):  # as an unset variable of the shell gives
@@ -139,7 +139,7 @@ def parse(parser, argv, actions, free=()):
     given = vars(parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(options), unset))))
     given = {name for name, value in given.items() if value is not unset}
     acting = [f"--{name}" for name in actions if getattr(options, name)]
-    if options.output and not acting:
+    if options.output and acting in ([], ["--evaluate"]):
         fail(f"--output is where a picture is written: give it with --{actions[0]}")
     if len(acting) > 1:
         fail(f"{' and '.join(acting)} do different things: give one of them")
@@ -156,6 +156,7 @@ def parse(parser, argv, actions, free=()):
         options.weights = str(ours)
         print(f"{options.run} is no trained run: the generator that comes with the zoo is used ({ours.name})")
     saved = {n: v for n, v in saved.items() if n not in free and hasattr(options, n) and getattr(options, n) != v}
+    saved = {n: v for n, v in saved.items() if not (n in later and n in given and v is None)}
     clash = [f"--{n.replace('_', '-')} {v} (not {getattr(options, n)})" for n, v in saved.items() if n in given]
     if not clash:
         vars(options).update(saved)

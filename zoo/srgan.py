@@ -18,9 +18,10 @@ it learns to please a discriminator, and to have the features that VGG19 sees in
 
 Differences from the paper:
 - The generator adds its output to the bicubic enlargement of its input, and its last layer starts at zero, so that it
-  is never worse than bicubic and a short training shows; `--no-image-skip` is the paper's.
+  begins as good as bicubic and a short training shows; `--no-image-skip` is the paper's.
 - In stage 1 the learning rate warms up over 150 steps (at most a third of the stage) to 5e-4 and falls along a cosine
-  to 1e-5; the paper keeps 1e-4 for a million steps. Stage 2 has the paper's 1e-4, and a tenth of it from half-way.
+  to 1e-5; the paper keeps 1e-4 for a million steps. `--learning-rate` is its highest. Stage 2 has the paper's 1e-4,
+  and a tenth of it from half-way.
 - Batch normalisation has a momentum of 0.9, for trainings of less than a million steps; batches are of 8 by default,
   for laptops (`--batch-size 16`).
 - In each step G is updated before D, not after it, so that what G has made serves both updates.
@@ -393,10 +394,11 @@ class SRGAN:
 def evaluate(gan, networks, images, metrics):
     """PSNR and SSIM on Y, without a border of `scale` pixels, of whole images (dataset.Images): {row: {column: mean}}.
 
-    The rows are bicubic enlargement by Pillow, and the generators in `networks`, a dictionary of their names.
+    The rows are bicubic enlargement by Pillow, and the generators in `networks`, a dictionary of their names. Of sides
+    over 1024 pixels the middle is taken.
     """
     scores = {}
-    for truth in images.whole(least=11 + 3 * gan.scale):  # SSIM's window, what is cropped, and the border
+    for truth in images.whole(least=11 + 3 * gan.scale, most=1024):  # SSIM's window, what is cropped, and the border
         height, width = (side // gan.scale * gan.scale for side in truth.shape[:2])
         truth = truth[:height, :width]
         low = downscale(truth[None], gan.scale)
@@ -441,7 +443,7 @@ def main(argv=None):
     weight = runs.number(float, 0)
     add("--adversarial-weight", type=weight, default=1e-3, metavar="X", help="beside the content loss (%(default)s)")
     add("--apply", nargs="+", metavar="PHOTO", help="enlarge photos of any size, and end")
-    o = runs.parse(parser, argv, actions=("apply", "evaluate"))
+    o = runs.parse(parser, argv, actions=("apply", "evaluate"), later=("vgg",))
 
     with runs.errors(ValueError):
         if o.size % o.scale or o.size < 32:
