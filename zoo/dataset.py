@@ -10,7 +10,8 @@ Names:
     facades, maps, horse2zebra, ... two domains, A and B: downloaded once into the folder data; all are in downloads.py
 Paths:
     a folder of images (searched recursively; folders `train` and `test` or `val` in it are the halves),
-    a zip of images (read in place), .npy or .npz (uint8; `x_train`, `y_train`, `x_test`, `y_test` as Keras names them).
+    a zip of images (read in place, with the same halves), .npy or .npz (uint8; `x_train`, `y_train`, `x_test` and
+    `y_test` as Keras names them).
 
 With `domain="AB"` the images are pairs: pictures with A on the left and B on the right, or files of equal names in
 folders `A` and `B`. A pair comes out as one image of six channels, A's on B's, so that both are cropped and mirrored
