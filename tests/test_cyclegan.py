@@ -285,6 +285,7 @@ def test_the_mean_is_of_pictures_as_they_are_evaluated(module, tmp_path):
     np.testing.assert_array_equal(module.mean_image(b), picture[:, 32:])
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_run_of_two_folders_is_not_evaluated_on_halves_of_pictures(command, refused, tmp_path):
     for name in ("cats", "dogs", "others/A", "others/B"):
         (tmp_path / name).mkdir(parents=True)

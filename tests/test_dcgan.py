@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 from scipy.linalg import sqrtm
 
-from zoo import metrics
+from zoo import dataset, dcgan, metrics
 from zoo.dcgan import DCGAN, build_discriminator, build_generator
 
 pytestmark = pytest.mark.filterwarnings("error:.*does not have any trainable weights")
@@ -183,6 +183,22 @@ def test_frechet_distance_of_known_gaussians():
     expected = np.trace(c + d - 2 * sqrtm(c @ d)).real
     assert metrics.frechet_distance(wide, wide * [1, -1]) == pytest.approx(expected, rel=0.03) and expected > 1
     assert metrics.frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.usefixtures("eager")
+def test_evaluation_with_many_and_with_few_images(tmp_path, monkeypatch):
+    random = np.random.default_rng(0)
+    x, y = random.integers(0, 256, (300, 28, 28), np.uint8), random.integers(0, 3, 300)
+    gan = DCGAN((28, 28, 1), latent_dim=8, filters=4)
+    monkeypatch.setattr(gan, "generate", lambda z: x[: len(z), ..., None])  # as good as real
+    results = []
+    for n in (150, 1):
+        np.savez(tmp_path / "set.npz", x_train=x, x_test=x[:n], y_train=y, y_test=y[:n])
+        train, test = (dataset.load(tmp_path / "set.npz", 28, batch_size=1, split=split) for split in ("train", "test"))
+        results.append(dcgan.evaluate(gan, train, test, metrics, n=200))
+    many, few = results
+    assert many["samples"]["frechet"] < 0.1 * many["untrained"]["frechet"]
+    assert set(many["samples"]) - set(few["samples"]) == {"frechet", "copies %"}
 
 
 def test_nearest_distances():

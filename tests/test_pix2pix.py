@@ -378,6 +378,7 @@ def side_by_side(folder, n=12):
         iio.imwrite(folder / ("train" if i < 9 else "val") / f"{i}.png", np.concatenate([a, 255 - a], axis=1))
 
 
+@pytest.mark.usefixtures("eager")
 def test_pairs_and_sketches_on_the_command_line(command, tmp_path):
     side_by_side(tmp_path / "set")
     for task, data in (("pairs", ["--data", "set", "--direction", "BtoA"]), ("sketch", [])):

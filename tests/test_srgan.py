@@ -322,6 +322,7 @@ def test_learning_rates():
         assert [rate(player, step) for step in (0, 50, 51, 100)] == pytest.approx([1e-4, 1e-4, 1e-5, 1e-5])
 
 
+@pytest.mark.usefixtures("eager")
 def test_vgg_choices(command, refused, tmp_path, monkeypatch):
     def no_network(*_, **__):
         raise Exception("URL fetch failure")

@@ -56,6 +56,7 @@ def test_evaluation_without_a_run(command, tmp_path):
 
 
 @pytest.mark.parametrize("name", LIMITS)
+@pytest.mark.usefixtures("eager")
 def test_weights_of_ones_own(name, command, refused, tmp_path):
     module = MODULES[name]
     iio.imwrite(tmp_path / "photo.png", CAT[:40, :50])
@@ -71,6 +72,7 @@ def test_weights_of_ones_own(name, command, refused, tmp_path):
 
 
 @pytest.mark.parametrize("name", LIMITS)
+@pytest.mark.usefixtures("eager")
 def test_a_run_begins_with_weights(name, command, refused):
     module = MODULES[name]
     assert command(module, "--epochs", 1, *TINY[name])[0] == 0
