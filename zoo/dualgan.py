@@ -21,7 +21,8 @@ a factor). The critic's loss is -gap; that of the generators is -(mean value of 
 Measured on 40 pairs of `maps`, after 4800 steps on 120 photos and the maps of 120 others (`--data FOLDER --size 128
 --depth 7 --precision mixed_bfloat16 --steps-per-epoch 240 --epochs 20`): photo to map has an L1 of 20.1 grey levels
 (26.2 with `--seed 1`), the photo as it is 155, the mean map 14.2; map to photo 43.0, the map 155, the mean photo 30.6:
-behind CycleGAN.
+behind CycleGAN. With `--recovery-weights 100 100 --critic-steps 4` and `--epochs 40` SSIM is better than the input's
+both ways (0.301 and 0.180, the input's 0.137), as it is not with the defaults.
 
 With `--apply` a picture of more than 1024 pixels is cut into tiles. Instance normalisation takes each tile's own mean
 and contrast away, so that neighbouring tiles may differ slightly in colour, and from `--depth 7` on a pixel depends on
