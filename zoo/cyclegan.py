@@ -142,6 +142,15 @@ class Player(keras.Model):
         super().__init__(inputs, outputs, **kwargs)
         self.networks = networks
 
+    def compile(self, optimizer, loss, **kwargs):
+        """Makes all variables at once: `load` finds them, and TensorFlow need not compile the first step twice."""
+        super().compile(optimizer, loss, **kwargs)
+        self.optimizer.build(self.trainable_variables)
+        outputs = keras.tree.map_structure(lambda output: ops.zeros((1, *output.shape[1:])), self.output)
+        targets = {name: outputs[name] for name in loss} if isinstance(loss, dict) else outputs
+        self.compute_loss(None, targets, outputs)
+        self.compute_metrics(None, targets, outputs)
+
     @property
     def trainable_variables(self):
         return [v for network in self.networks for v in network.trainable_variables]
@@ -259,8 +268,6 @@ class CycleGAN:
 
         self.d_step_a = self._discriminator_step(self.discriminator_a, adam())
         self.d_step_b = self._discriminator_step(self.discriminator_b, adam())
-        for player in (self.combined, self.d_step_a, self.d_step_b):
-            player.optimizer.build(player.trainable_variables)  # so that `load` finds its variables
 
     def _discriminator_step(self, discriminator, optimizer):
         real, fake = keras.Input((self.size, self.size, 3)), keras.Input((self.size, self.size, 3))

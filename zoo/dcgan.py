@@ -104,6 +104,15 @@ class Player(keras.Model):
         super().__init__(inputs, outputs, **kwargs)
         self.networks = networks
 
+    def compile(self, optimizer, loss, **kwargs):
+        """Makes all variables at once: `load` finds them, and TensorFlow need not compile the first step twice."""
+        super().compile(optimizer, loss, **kwargs)
+        self.optimizer.build(self.trainable_variables)
+        outputs = keras.tree.map_structure(lambda output: ops.zeros((1, *output.shape[1:])), self.output)
+        targets = {name: outputs[name] for name in loss} if isinstance(loss, dict) else outputs
+        self.compute_loss(None, targets, outputs)
+        self.compute_metrics(None, targets, outputs)
+
     @property
     def trainable_variables(self):
         return [v for network in self.networks for v in network.trainable_variables]
@@ -183,8 +192,6 @@ class DCGAN:
         z = keras.Input((latent_dim,))
         self.combined = Player(z, discriminator(generator(z)), [generator], name="combined")
         self.combined.compile(keras.optimizers.Adam(learning_rate, beta_1=0.5), loss=loss)
-        for player in (self.d_step, self.combined):
-            player.optimizer.build(player.trainable_variables)  # so that `load` finds its variables
 
     def train_step(self, images):
         """One update of D and `generator_steps` of G on float32 images in [-1, 1]: their (last) losses, D's scores."""

@@ -142,6 +142,15 @@ class Player(keras.Model):
         super().__init__(inputs, outputs, **kwargs)
         self.networks = networks
 
+    def compile(self, optimizer, loss, **kwargs):
+        """Makes all variables at once: `load` finds them, and TensorFlow need not compile the first step twice."""
+        super().compile(optimizer, loss, **kwargs)
+        self.optimizer.build(self.trainable_variables)
+        outputs = keras.tree.map_structure(lambda output: ops.zeros((1, *output.shape[1:])), self.output)
+        targets = {name: outputs[name] for name in loss} if isinstance(loss, dict) else outputs
+        self.compute_loss(None, targets, outputs)
+        self.compute_metrics(None, targets, outputs)
+
     @property
     def trainable_variables(self):
         return [v for network in self.networks for v in network.trainable_variables]
@@ -233,7 +242,7 @@ class Deblurrer:
             outputs["adversarial"] = layers.Identity(name="adversarial", dtype="float32")(discriminator(restored))
             losses["adversarial"], weights["adversarial"] = bce, adversarial_weight
         self.combined = Combined(blurred, outputs, [generator], name="combined")
-        self.combined.compile(adam(), losses, weights)
+        self.combined.compile(adam(), loss=losses, loss_weights=weights)
 
         # D's step: real and fake images go through D apart, so that each has its own batch statistics.
         outputs = {
@@ -243,8 +252,6 @@ class Deblurrer:
         self.d_step = Player([sharp, made], outputs, [discriminator], name="d_step")
         scores = {"real": [probability], "fake": [probability]}
         self.d_step.compile(adam(), loss={"real": bce, "fake": bce}, metrics=scores)
-        for player in (self.d_step, self.combined):
-            player.optimizer.build(player.trainable_variables)  # so that `load` finds its variables
 
     def blurred(self, images):
         """Float32 images (batch, h, w, 3) in [-1, 1], each blurred in a way that (seed, step) decides."""

@@ -147,6 +147,15 @@ class Player(keras.Model):
         super().__init__(inputs, outputs, **kwargs)
         self.networks = networks
 
+    def compile(self, optimizer, loss, **kwargs):
+        """Makes all variables at once: `load` finds them, and TensorFlow need not compile the first step twice."""
+        super().compile(optimizer, loss, **kwargs)
+        self.optimizer.build(self.trainable_variables)
+        outputs = keras.tree.map_structure(lambda output: ops.zeros((1, *output.shape[1:])), self.output)
+        targets = {name: outputs[name] for name in loss} if isinstance(loss, dict) else outputs
+        self.compute_loss(None, targets, outputs)
+        self.compute_metrics(None, targets, outputs)
+
     @property
     def trainable_variables(self):
         return [v for network in self.networks for v in network.trainable_variables]
@@ -260,8 +269,6 @@ class DualGAN:
 
         self.d_step_a = self._critic_step(self.discriminator_a, learning_rate)
         self.d_step_b = self._critic_step(self.discriminator_b, learning_rate)
-        for player in (self.combined, self.d_step_a, self.d_step_b):
-            player.optimizer.build(player.trainable_variables)  # so that `load` finds its variables
 
     def _with_others(self, last, generator, images):
         """What G makes of all images (batch, critic_steps, ...), given what it has made of the last."""

@@ -174,6 +174,15 @@ class Player(keras.Model):
         super().__init__(inputs, outputs, **kwargs)
         self.networks = networks
 
+    def compile(self, optimizer, loss, **kwargs):
+        """Makes all variables at once: `load` finds them, and TensorFlow need not compile the first step twice."""
+        super().compile(optimizer, loss, **kwargs)
+        self.optimizer.build(self.trainable_variables)
+        outputs = keras.tree.map_structure(lambda output: ops.zeros((1, *output.shape[1:])), self.output)
+        targets = {name: outputs[name] for name in loss} if isinstance(loss, dict) else outputs
+        self.compute_loss(None, targets, outputs)
+        self.compute_metrics(None, targets, outputs)
+
     @property
     def trainable_variables(self):
         return [v for network in self.networks for v in network.trainable_variables]
@@ -272,7 +281,7 @@ class Pix2Pix:
             outputs["adversarial"] = layers.Identity(name="adversarial", dtype="float32")(discriminator([x, fake]))
             losses["adversarial"], weights["adversarial"] = bce, adversarial_weight
         self.combined = Combined(x, outputs, [generator], name="combined")
-        self.combined.compile(adam(), losses, weights)
+        self.combined.compile(adam(), loss=losses, loss_weights=weights)
 
         # D's step: real and fake images go through D apart, so that with `--norm batch` each has its own statistics.
         outputs = {
@@ -283,8 +292,6 @@ class Pix2Pix:
         # Section 3.3 halves D's loss; Adam divides that out again, so that it shows in the log alone.
         scores, halves = {"real": [probability], "fake": [probability]}, {"real": 0.5, "fake": 0.5}
         self.d_step.compile(adam(), loss={"real": bce, "fake": bce}, loss_weights=halves, metrics=scores)
-        for player in (self.d_step, self.combined):
-            player.optimizer.build(player.trainable_variables)  # so that `load` finds its variables
 
     def pair(self, images):
         """Float32 RGB images in [-1, 1] (pairs: A's channels on B's) -> the input x and the target."""

@@ -181,6 +181,15 @@ class Player(keras.Model):
         super().__init__(inputs, outputs, **kwargs)
         self.networks = networks
 
+    def compile(self, optimizer, loss, **kwargs):
+        """Makes all variables at once: `load` finds them, and TensorFlow need not compile the first step twice."""
+        super().compile(optimizer, loss, **kwargs)
+        self.optimizer.build(self.trainable_variables)
+        outputs = keras.tree.map_structure(lambda output: ops.zeros((1, *output.shape[1:])), self.output)
+        targets = {name: outputs[name] for name in loss} if isinstance(loss, dict) else outputs
+        self.compute_loss(None, targets, outputs)
+        self.compute_metrics(None, targets, outputs)
+
     @property
     def trainable_variables(self):
         return [v for network in self.networks for v in network.trainable_variables]
@@ -287,8 +296,6 @@ class SRGAN:
         self.d_step = Player([high, made], outputs, [discriminator], name="d_step")
         scores = {"real": [probability], "fake": [probability]}
         self.d_step.compile(keras.optimizers.Adam(drop), loss={"real": bce, "fake": bce}, metrics=scores)
-        for player in (self.pretrain, self.d_step, self.combined):
-            player.optimizer.build(player.trainable_variables)  # so that `load` finds its variables
 
     def train_step(self, images):
         """One step of the stage that is on, for float32 images (batch, size, size, 3) in [-1, 1]: the losses."""
@@ -303,7 +310,7 @@ class SRGAN:
             return {"pretrain_loss": float(mse)}
         ones, zeros = np.ones((len(images), 1), "float32"), np.zeros((len(images), 1), "float32")
         self.combined.reset_metrics()
-        targets = {"made": images, "content": zeros, "adversarial": ones}  # "made" has no loss
+        targets = {"content": zeros, "adversarial": ones}
         g = self.combined.train_on_batch([low, images], targets, return_dict=True)
         self.d_step.reset_metrics()
         d = self.d_step.train_on_batch([images, g["made"]], {"real": ones, "fake": zeros}, return_dict=True)
