@@ -96,6 +96,7 @@ def test_bad_sources(name, source, corpus, refused):
 
 
 @pytest.mark.parametrize("name", APPLY)
+@pytest.mark.usefixtures("eager")
 def test_bad_pictures(name, corpus, trained, built_once, refused, monkeypatch):
     run = trained(name)
     built_once(name)

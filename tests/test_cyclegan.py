@@ -10,7 +10,7 @@ import pytest
 from conftest import CYCLEGAN_TINY, interrupted, same_state
 from keras import ops
 
-from zoo import cyclegan, dataset, dualgan
+from zoo import cyclegan, dataset, domains
 from zoo.cyclegan import NETWORKS, CycleGAN, LinearDecay, Unpaired, build_discriminator, build_generator
 
 pytestmark = pytest.mark.filterwarnings("error:.*does not have any trainable weights")
@@ -104,6 +104,7 @@ def test_each_player_moves_only_its_own_networks(tmp_path):
 
 
 @pytest.mark.parametrize("identity_weight", [0.5, 0])
+@pytest.mark.usefixtures("eager")
 def test_losses_are_the_batchs_own(identity_weight):
     gan = tiny(learning_rate=1e-12, pool_size=0, identity_weight=identity_weight)
     for seed in range(2):
@@ -228,11 +229,6 @@ def test_train_takes_arrays_and_datasets():
         tiny().train((a / np.float32(255), b), 1)
 
 
-def options_for(data, data_b=None):
-    """What load_domains asks the command line's options for."""
-    return SimpleNamespace(data=str(data), data_b=data_b and str(data_b), size=32, seed=0)
-
-
 def pairs(folder, n, halves=("train", "val")):
     """Pictures with A on the left, all of one grey level for each pair, and on the right B, one level brighter."""
     for half in halves:
@@ -251,13 +247,13 @@ def levels(images):
 
 
 def test_no_image_of_a_pair_is_trained_on_together_with_its_partner(tmp_path):
-    options = options_for(pairs(tmp_path / "set", 5))
-    a, b, paired = cyclegan.load_domains(dataset, options, options.data, "train")
+    source = pairs(tmp_path / "set", 5)
+    a, b, paired = domains.load(source, 32)
     assert len(a) == len(b) == 2  # steps of an epoch
     assert paired and levels(a) == {0, 10} and levels(b) == {21, 31}
     with pytest.raises(dataset.DataError, match="too few for batches of 3"):
-        cyclegan.load_domains(dataset, options, options.data, "train", 3)
-    a, b, paired = cyclegan.take(dataset, options, options.data, "test", 99)
+        domains.load(source, 32, batch_size=3)
+    a, b, paired = domains.take(source, 99, 32)
     assert paired and len(a) == 5
     np.testing.assert_array_equal(a + 1, b)
 
@@ -268,21 +264,18 @@ def test_a_damaged_picture_takes_its_partner_with_it(tmp_path):
         for i in range(40):
             iio.imwrite(tmp_path / side / f"{i:02d}.png", np.full((32, 32, 3), 4 * i, np.uint8))
     (tmp_path / "B/19.png").write_text("not a picture")
-    options = options_for(tmp_path)
     with pytest.warns(UserWarning, match="skipped"):
-        a, b, paired = cyclegan.take(dataset, options, options.data, "test", 4)
+        a, b, paired = domains.take(tmp_path, 4, 32)
     assert paired and len(a) == 4
     np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("module", [cyclegan, dualgan])
-def test_the_mean_is_of_pictures_as_they_are_evaluated(module, tmp_path):
+def test_the_mean_is_of_pictures_as_they_are_evaluated(tmp_path):
     picture = np.random.default_rng(0).integers(0, 256, (32, 64, 3), np.uint8)
     for i in range(9):
         iio.imwrite(tmp_path / f"{i}.png", picture)
-    options = options_for(tmp_path)
-    _, b, _ = module.load_domains(dataset, options, options.data, "train")
-    np.testing.assert_array_equal(module.mean_image(b), picture[:, 32:])
+    _, b, _ = domains.load(tmp_path, 32)
+    np.testing.assert_array_equal(domains.mean_image(b), picture[:, 32:])
 
 
 @pytest.mark.usefixtures("eager")
@@ -305,7 +298,7 @@ def test_pairs_in_an_array(tmp_path):
     x = np.zeros((11, 32, 64, 3), np.uint8)
     x[:, :, 32:] = 255
     np.save(tmp_path / "pairs.npy", x)
-    a, b, paired = cyclegan.load_domains(dataset, options_for(tmp_path / "pairs.npy"), tmp_path / "pairs.npy", "train")
+    a, b, paired = domains.load(tmp_path / "pairs.npy", 32)
     assert paired and levels(a) == {0} and levels(b) == {255}
 
 
@@ -314,24 +307,22 @@ def test_domains_in_folders(tmp_path):
         (tmp_path / "set" / name).mkdir(parents=True)
         for i in range(level):
             iio.imwrite(tmp_path / "set" / name / f"{i}.png", np.full((40, 40, 3), level, np.uint8))
-    options = options_for(tmp_path / "set")
-    a, b, paired = cyclegan.load_domains(dataset, options, options.data, "train")
+    a, b, paired = domains.load(tmp_path / "set", 32)
     assert not paired and levels(a) == {1} and levels(b) == {2}
-    a, b, paired = cyclegan.take(dataset, options, options.data, "test", 99)
+    a, b, paired = domains.take(tmp_path / "set", 99, 32)
     assert not paired and len(a) == 3 and len(b) == 4
-    options = options_for(tmp_path / "set/testA", tmp_path / "set/testB")
-    a, b, paired = cyclegan.load_domains(dataset, options, options.data, "train")
+    a, b, paired = domains.load(tmp_path / "set/testA", 32, source_b=tmp_path / "set/testB")
     assert not paired and levels(a) == {3} and levels(b) == {4}
 
 
 def test_sketches_are_of_other_photos():
     photos = dataset.PHOTOS["train"]
-    assert sorted(cyclegan.PHOTOS_A + cyclegan.PHOTOS_B) == list(range(len(photos)))
-    a, b, paired = cyclegan.load_domains(dataset, options_for("sketches"), "sketches", "train", 2)
+    assert sorted(domains.PHOTOS_A + domains.PHOTOS_B) == list(range(len(photos)))
+    a, b, paired = domains.load("sketches", 32, batch_size=2, draw=cyclegan.sketches)
     assert paired and not set(a.items.names) & set(b.items.names)
     assert np.ptp(a[0], axis=-1).max() > 0.1 and np.ptp(b[0], axis=-1).max() == 0 and b[0].mean() > a[0].mean()
     assert b[0].dtype == np.float32 and b[0].shape == (2, 32, 32, 3) and np.abs(b[0]).max() <= 1
-    a, b, paired = cyclegan.take(dataset, options_for("sketches"), "sketches", "test", 3)
+    a, b, paired = domains.take("sketches", 3, 32, draw=cyclegan.sketches)
     drawn = cyclegan.to_uint8(cyclegan.sketches(a.astype("float32") / 127.5 - 1))
     assert paired and np.abs(drawn.astype(int) - b).max() <= 1
 

@@ -100,6 +100,7 @@ def test_each_player_moves_only_its_own_networks(tmp_path):
 
 
 @pytest.mark.parametrize("critic_steps", [1, 3])
+@pytest.mark.usefixtures("eager")
 def test_losses_are_the_batchs_own(critic_steps):
     """Every part of the images serves one critic step; the last one serves the generators too."""
     gan = tiny(learning_rate=1e-12, dropout=0, critic_steps=critic_steps, clip=1, recovery_weights=(30, 7))

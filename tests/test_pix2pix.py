@@ -184,6 +184,7 @@ def test_directions():
 
 
 @pytest.mark.parametrize("task, patch", [("colorize", 70), ("sketch", 1), ("pairs", 16)])
+@pytest.mark.usefixtures("eager")
 def test_each_player_moves_only_its_own_network(task, patch, tmp_path):
     gan = tiny(task=task, patch=patch)
 

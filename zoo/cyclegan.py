@@ -43,9 +43,6 @@ from skimage import color
 from skimage.filters import gaussian
 
 NETWORKS = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
-# Of scikit-image's photos (dataset.PHOTOS), for `sketches`: astronaut, coffee, rocket and stars as they are; drawn a
-# motorcycle, and what a microscope and a doctor see.
-PHOTOS_A, PHOTOS_B = [0, 1, 3, 4], [2, 5, 6]
 
 
 def build_generator(blocks=9, filters=64, name="generator"):
@@ -388,63 +385,6 @@ class CycleGAN:
         return [v for player in (self.combined, self.d_step_a, self.d_step_b) for v in player.optimizer.variables]
 
 
-def load_domains(dataset, options, source, split, batch_size=1):
-    """The images of A and of B (two dataset.Images), and whether they are pairs: the first of both, the second, ...
-
-    From the "train" half of pairs each domain gets other ones: no image is there together with its partner.
-    """
-
-    zoomed = options.data == "sketches"  # few large photos: squares of any size
-
-    def load(source, seed, domain=None):
-        crop, jitter = ("zoom", 1) if zoomed else ("center", 286 / 256 if split == "train" else 1)
-        return dataset.load(source, options.size, 3, batch_size, split, crop, True, jitter, seed=seed, domain=domain)
-
-    seed, other = options.seed, options.seed + (split == "train")  # equal seeds cut equal squares out
-    if zoomed:
-        source, halves = "photos" if source == "sketches" else source, (PHOTOS_A, PHOTOS_B)
-        a, b = load(source, seed), load(source, other)
-        b.map = sketches
-    elif options.data_b and source == options.data:
-        return load(source, seed), load(options.data_b, other), False
-    else:
-        a, b = load(source, seed, "A"), load(source, other, "B")
-        if options.data_b and a.items.domain:  # whole pictures, which would be cut into halves
-            raise dataset.DataError(f"{source} should have folders A and B in it, as --data and --data-b are two")
-        try:
-            half = load(source, seed, "AB").count // 2
-        except dataset.DataError:
-            return a, b, False
-        halves = range(half), range(half, 2 * half)
-    if split == "train":
-        a.items, b.items = a.items.subset(halves[0]), b.items.subset(halves[1])
-        if not zoomed and a.count < batch_size:
-            have = f"{source} has {a.count} images for each of A and B, which are taken of different pairs"
-            raise dataset.DataError(f"{have}: too few for batches of {batch_size}")
-        a.steps = b.steps = max(1, a.count // batch_size)
-    return a, b, True
-
-
-def take(dataset, options, source, split, n):
-    """n images of A and of B of one half of a source, or as many as there are, uint8, and whether they are pairs."""
-    zoomed = options.data == "sketches"
-    a, b, paired = load_domains(dataset, options, source, split, n if zoomed else 1)
-    if zoomed:
-        return to_uint8(a[0]), to_uint8(b[0]), True
-    if paired:  # together, so that a damaged picture takes its partner with it
-        both = dataset.load(source, options.size, 3, 1, split, domain="AB").take(n)
-        return both[..., :3], both[..., 3:], True
-    return a.take(n), b.take(n), False
-
-
-def mean_image(images, n=200):
-    """The mean of n images of a domain (dataset.Images), or of all where they are fewer, cut as for a test; uint8."""
-    if images.crop != "zoom":
-        images.jitter, images.flip, n = 1, False, min(n, images.count)
-    images.steps = n
-    return to_uint8(np.mean([images[i][0] for i in range(n)], axis=0))
-
-
 def evaluate(gan, a, b, metrics, means=None):
     """Means over uint8 images of A and of B: {direction and row: {column: number}}; L1 is in grey levels.
 
@@ -485,7 +425,7 @@ def ground_floor(*names):
 
 def main(argv=None):
     """The command line: trains, goes on with a run, or with --apply or --evaluate uses it."""
-    dataset, metrics, photos, runs = ground_floor("dataset", "metrics", "photos", "runs")
+    dataset, domains, metrics, photos, runs = ground_floor("dataset", "domains", "metrics", "photos", "runs")
     least = 200  # steps in an epoch
     parser = runs.parser("cyclegan", __doc__, data="sketches", size=64, batch_size=1, learning_rate=2e-4, steps=least)
     add = parser.add_argument
@@ -500,6 +440,7 @@ def main(argv=None):
     add("--direction", choices=["AtoB", "BtoA"], default="AtoB", help="of --apply (%(default)s)")
     o = runs.parse(parser, argv, actions=("apply", "evaluate"), free=("direction",))
 
+    both = {"size": o.size, "source_b": o.data_b, "draw": sketches if o.data == "sketches" else None, "seed": o.seed}
     with runs.errors(ValueError):
         if o.size % 4 or o.size < 24:
             raise ValueError(f"--size {o.size} should be a multiple of 4, 24 or more")
@@ -507,11 +448,11 @@ def main(argv=None):
         if o.data_b and o.data == "sketches":
             raise ValueError("--data-b has the images of domain B: give --data too, with those of domain A")
         if not (o.apply or o.evaluate):
-            a, b, paired = load_domains(dataset, o, o.data, "train", o.batch_size)
+            a, b, paired = domains.load(o.data, batch_size=o.batch_size, **both)
             o.steps_per_epoch = a.steps = b.steps = o.steps_per_epoch or max(len(a), len(b), least)
             if paired and o.data != "sketches":
                 print(f"{o.data} is taken for pairs of A and B; if it has A alone, give the images of B as --data-b")
-            real_a, real_b, _ = take(dataset, o, o.data, "test", 4)
+            real_a, real_b, _ = domains.take(o.data, 4, **both)
         total = o.epochs * (o.steps_per_epoch or 0)
         gan = CycleGAN(o.size, o.blocks, o.filters, o.cycle_weight, o.identity_weight, o.pool, o.learning_rate, total,
                        o.seed)  # fmt: skip
@@ -520,9 +461,11 @@ def main(argv=None):
         with runs.errors(dataset.DataError, photos.PhotoError, knobs="photo"):
             runs.load_trained(o, gan)
             if o.evaluate:
-                a, b, paired = take(dataset, o, *runs.held_out(o), 64)
+                source, split = runs.held_out(o)
+                other = {"split": split, "source_b": o.data_b if source == o.data else None, "halves": not o.data_b}
+                a, b, paired = domains.take(source, 64, **both | other)
                 print(f"on {len(a)} images of A, {len(b)} of B" + (", taken for pairs" if paired else ""))
-                means = [mean_image(x) for x in load_domains(dataset, o, o.data, "train")[:2]] if paired else None
+                means = [domains.mean_image(x) for x in domains.load(o.data, **both)[:2]] if paired else None
                 runs.report(o, evaluate(gan, a, b, metrics, means))
             else:
                 for source, target in photos.targets(o.apply, o.output, o.direction):

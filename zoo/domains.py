@@ -1,0 +1,93 @@
+"""Images of two domains, A and B, for the models that learn without pairs.
+
+    a, b, paired = load("horse2zebra", 128)        # two dataset.Images
+    a, b, paired = take("horse2zebra", 6, 128)     # uint8 arrays of held-out images
+
+Sources are what dataset.py knows of A and B: a name, folders trainA, trainB, testA and testB, or pairs. `sketches` is
+photos from the scikit-image package (A) and pencil drawings of others (B), which the model makes.
+"""
+
+import numpy as np
+
+try:
+    from . import dataset
+except ImportError:  # copied out of the zoo, with that file beside this one
+    import dataset
+
+# Of dataset.PHOTOS, for `sketches`: astronaut, coffee, rocket and stars as they are; drawn a motorcycle, and what a
+# microscope and a doctor see.
+PHOTOS_A, PHOTOS_B = [0, 1, 3, 4], [2, 5, 6]
+
+
+def load(source, size=64, batch_size=1, split="train", source_b=None, draw=None, halves=True, seed=0):
+    """The images of A and of B (two dataset.Images), and whether they are pairs: the first of both, the second, ...
+
+    Of the "train" half of pairs each domain gets other ones: no image is there together with its partner.
+
+    Args:
+        source: images of both domains; with `source_b` those of A.
+        size, batch_size, split, seed: see `dataset.load`.
+        source_b: images of B.
+        draw: function from float32 images (batch, size, size, 3) in [-1, 1] to drawings of them, of that shape and
+            range. With it B is drawings of what `source` has (`sketches`, or photos), in squares of any size.
+        halves: whether pictures of A and B side by side will do.
+
+    Raises:
+        dataset.DataError: the images are not there, or too few, or of one domain.
+    """
+
+    def part(source, seed, domain=None):
+        crop, jitter = ("zoom", 1) if draw else ("center", 286 / 256 if split == "train" else 1)
+        return dataset.load(source, size, 3, batch_size, split, crop, True, jitter, seed=seed, domain=domain)
+
+    other = seed + (split == "train")  # equal seeds cut equal squares out
+    if draw:
+        source = "photos" if source == "sketches" else source
+        a, b = part(source, seed), part(source, other)
+        b.map, parts = draw, (PHOTOS_A, PHOTOS_B)
+    elif source_b:
+        return part(source, seed), part(source_b, other), False
+    else:
+        a, b = part(source, seed, "A"), part(source, other, "B")
+        if a.items.domain and not halves:
+            raise dataset.DataError(f"{source} should have folders A and B in it, as --data and --data-b are two")
+        try:
+            half = part(source, seed, "AB").count // 2
+        except dataset.DataError:
+            return a, b, False
+        parts = range(half), range(half, 2 * half)
+    if split == "train":
+        a.items, b.items = a.items.subset(parts[0]), b.items.subset(parts[1])
+        if not draw and a.count < batch_size:
+            have = f"{source} has {a.count} images for each of A and B, which are taken of different pairs"
+            raise dataset.DataError(f"{have}: too few for batches of {batch_size}")
+        a.steps = b.steps = max(1, a.count // batch_size)
+    return a, b, True
+
+
+def take(source, n, size=64, split="test", source_b=None, draw=None, halves=True, seed=0):
+    """The first n images of A and of B, or as many as there are, and whether they are pairs; for the rest see `load`.
+
+    Returns:
+        two uint8 arrays (n, size, size, 3), and a bool.
+    """
+    a, b, paired = load(source, size, n if draw else 1, split, source_b, draw, halves, seed)
+    if draw:
+        return to_uint8(a[0]), to_uint8(b[0]), True
+    if paired:  # together, so that a damaged picture takes its partner with it
+        both = dataset.load(source, size, 3, 1, split, domain="AB").take(n)
+        return both[..., :3], both[..., 3:], True
+    return a.take(n), b.take(n), False
+
+
+def mean_image(images, n=200):
+    """The mean of n images of a domain (dataset.Images), or of all where they are fewer, cut as for a test; uint8."""
+    if images.crop != "zoom":
+        images.jitter, images.flip, n = 1, False, min(n, images.count)
+    images.steps = n
+    return to_uint8(np.mean([images[i][0] for i in range(n)], axis=0))
+
+
+def to_uint8(images):
+    """Float images in [-1, 1] as uint8."""
+    return np.clip(np.rint((np.asarray(images) + 1) * 127.5), 0, 255).astype(np.uint8)
