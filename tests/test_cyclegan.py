@@ -133,6 +133,7 @@ def test_losses_are_the_batchs_own(identity_weight):
             assert logs[name] == pytest.approx(float(value), rel=1e-3, abs=1e-5), name
 
 
+@pytest.mark.usefixtures("eager")
 def test_the_learning_rate_is_constant_then_falls_to_zero():
     rate = LinearDecay(2e-4, 8)
     rates = [float(rate(step)) for step in range(10)]

@@ -145,6 +145,7 @@ def test_the_gap_grows_on_separable_data_and_stays_at_0_on_equal():
     assert gan.clipped() > 0.1
 
 
+@pytest.mark.usefixtures("eager")
 def test_clipping_leaves_no_weight_beyond_and_touches_nothing_else():
     gan = tiny(clip=0.01, filters=4)
     wide = max(np.abs(v).max() for name in ("generator_ab", "generator_ba") for v in values(getattr(gan, name)))

@@ -247,6 +247,7 @@ def test_save_and_load_go_on_exactly(tmp_path):
             np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.usefixtures("eager")
 def test_noise_is_another_in_every_step_and_for_every_seed():
     losses = []
     for seed in (0, 1):
@@ -295,6 +296,7 @@ def test_generator_file_needs_no_code_of_ours(tmp_path):
     assert np.abs(gan.translate([image]).astype(int) - theirs).max() <= 1
 
 
+@pytest.mark.usefixtures("eager")
 def test_prepared_batches_are_the_same(folder):
     from zoo import dataset
 
@@ -346,6 +348,7 @@ def test_command_line(command, tmp_path, monkeypatch):
     assert (tmp_path / "grey_colorize.png").exists()
 
 
+@pytest.mark.usefixtures("eager")
 def test_photos_are_cut_anywhere_and_pairs_jittered(command, tmp_path, monkeypatch):
     """Trained on whole photos, the colorizer learns that the middle of a picture is red."""
     ramp = np.broadcast_to(np.arange(0, 240, 2, dtype=np.uint8)[None, :, None], (120, 120, 3))

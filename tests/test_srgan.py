@@ -152,6 +152,7 @@ def test_fixed_kernels_stay_fixed():
     assert len(fixed) > 2 and all(np.array_equal(a, b) for a, b in zip(fixed, after, strict=True))
 
 
+@pytest.mark.usefixtures("eager")
 def test_srresnet_is_the_generator_at_the_end_of_stage_1():
     gan = tiny(pretrain_steps=2)
     logs = [gan.train_step(pictures(2, seed)) for seed in range(2)]
@@ -210,6 +211,7 @@ def test_other_scales_are_refused():
         build_generator(scale=3)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eager")
 def test_command_line(command, refused, tmp_path):
     args = ["--pretrain-epochs", 2, *SRGAN_TINY]

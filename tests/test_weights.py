@@ -55,6 +55,7 @@ def test_evaluation_without_a_run(command, tmp_path):
     assert status == 0 and "bicubic" in out and "generator" in out and not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIMITS)
 @pytest.mark.usefixtures("eager")
 def test_weights_of_ones_own(name, command, refused, tmp_path):
@@ -71,6 +72,7 @@ def test_weights_of_ones_own(name, command, refused, tmp_path):
     assert "nothing.keras" in refused(module, *use[:-1], "nothing.keras", *shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIMITS)
 @pytest.mark.usefixtures("eager")
 def test_a_run_begins_with_weights(name, command, refused):
@@ -111,6 +113,7 @@ def test_weights_are_plain_keras(tmp_path):
         assert np.isfinite(trained).all() and (fresh != trained).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIMITS)
 def test_tiles_do_not_show(name, tmp_path):
     """The halo is as wide as the generator's reach: in tiles or whole is the same within one grey level."""
