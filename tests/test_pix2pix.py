@@ -348,15 +348,14 @@ def test_command_line(command, tmp_path, monkeypatch):
     assert (tmp_path / "grey_colorize.png").exists()
 
 
-@pytest.mark.usefixtures("eager")
 def test_photos_are_cut_anywhere_and_pairs_jittered(command, tmp_path, monkeypatch):
     """Trained on whole photos, the colorizer learns that the middle of a picture is red."""
     ramp = np.broadcast_to(np.arange(0, 240, 2, dtype=np.uint8)[None, :, None], (120, 120, 3))
-    left_edges, train_step = [], Pix2Pix.train_step
+    left_edges = []
 
     def look(gan, pair):
         left_edges.extend(np.asarray(pair[0])[:, 16, 0, 0])
-        return train_step(gan, pair)
+        return {"l1_loss": 0.0}
 
     monkeypatch.setattr(Pix2Pix, "train_step", look)
     for i in range(4):
