@@ -18,7 +18,7 @@ from zoo.__main__ import models
 pytestmark = pytest.mark.slow
 OTHERS = ["jax", "torch"]
 # Who learns in which step, and for one model going on exactly: the rest is the same everywhere.
-PROOFS = "only or test_dcgan and exactly"
+PROOFS = "(only or test_dcgan and exactly) and not sketch and not pairs"
 
 
 def needs(backend):
