@@ -78,6 +78,18 @@ def test_any_size_goes_through(scale):
     assert network.predict(np.zeros((1, 7, 10, 3)), verbose=0).shape == (1, 7 * scale, 10 * scale, 3)
 
 
+@pytest.mark.parametrize("scale, shape", [(2, (5, 260)), (4, (137, 129)), (8, (140, 20))])
+def test_windows_do_not_show(scale, shape):
+    """An image that is enlarged window by window is what the generator makes of the whole."""
+    gan = tiny(scale=scale, image_skip=scale != 2)
+    last = gan.generator.get_layer("to_rgb")
+    last.set_weights([6 * w for w in last.get_weights()])
+    image = np.random.default_rng(0).integers(0, 256, (2, *shape, 3), np.uint8)
+    whole = srgan.to_uint8(gan.generator.predict(image.astype("float32") / 255, verbose=0))
+    assert len(np.unique(whole)) > 100
+    assert np.abs(gan.upscale(image).astype(int) - whole).max() <= 1
+
+
 @pytest.mark.parametrize("factor", [2, 4])
 def test_pixel_shuffle(factor):
     image = keras.Input((None, None, 3 * factor**2))

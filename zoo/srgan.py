@@ -34,6 +34,8 @@ Differences from the paper:
 
 import argparse
 import importlib
+import itertools
+import math
 import sys
 import warnings
 from pathlib import Path
@@ -64,8 +66,9 @@ def build_generator(scale=4, blocks=16, filters=64, image_skip=True):
         y = prelu()(batch_norm()(layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)))
         x = x + batch_norm()(layers.Conv2D(filters, 3, padding="same", use_bias=False)(y))
     x = first + batch_norm()(layers.Conv2D(filters, 3, padding="same", use_bias=False)(x))
-    for _ in range(scale.bit_length() - 1):
-        x = prelu()(pixel_shuffle(layers.Conv2D(4 * filters, 3, padding="same")(x), 2))
+    for i in range(scale.bit_length() - 1):
+        x = layers.Conv2D(4 * filters, 3, padding="same", name=f"enlarge_{i}")(x)
+        x = prelu()(pixel_shuffle(x, 2))
     # Zeros: it begins as the bicubic enlargement.
     start = "zeros" if image_skip else "glorot_uniform"
     x = layers.Conv2D(3, 9, padding="same", kernel_initializer=start, name="to_rgb")(x)
@@ -73,6 +76,15 @@ def build_generator(scale=4, blocks=16, filters=64, image_skip=True):
     if image_skip:
         x = x + (2 * bicubic(image, scale) - 1)
     return keras.Model(image, x, name="generator")
+
+
+def halves(generator):
+    """A generator cut where it begins to enlarge: image -> features, and [features, image] -> result.
+
+    Keras can't save it any more then.
+    """
+    features = generator.get_layer("enlarge_0").input
+    return keras.Model(generator.input, features), keras.Model([features, generator.input], generator.output)
 
 
 def build_discriminator(size=96, filters=64):
@@ -297,6 +309,9 @@ class SRGAN:
         scores = {"real": [probability], "fake": [probability]}
         self.d_step.compile(keras.optimizers.Adam(drop), loss={"real": bce, "fake": bce}, metrics=scores)
 
+        self.cut = build_generator(scale, blocks, filters, image_skip)  # for `upscale`, with the weights of the others
+        self.halves = halves(self.cut)
+
     def train_step(self, images):
         """One step of the stage that is on, for float32 images (batch, size, size, 3) in [-1, 1]: the losses."""
         low = downscale(to_uint8(images), self.scale).astype("float32") / 255
@@ -369,9 +384,28 @@ class SRGAN:
         return gan
 
     def upscale(self, images, network=None):
-        """uint8 images (batch, h, w, 3) -> (batch, scale h, scale w, 3), by the generator or another network."""
-        low = np.asarray(images, "float32") / 255
-        return to_uint8((network or self.generator).predict(low, batch_size=1, verbose=0))
+        """uint8 images (batch, h, w, 3) -> (batch, scale h, scale w, 3), by the generator or another network.
+
+        Most of the memory goes into the layers that enlarge: they are given windows of 128 pixels and a border, which
+        is as wide as their reach. What the many layers before them see of the image is not cut.
+        """
+        self.cut.set_weights((network or self.generator).get_weights())
+        first, last = self.halves
+        scale, border = self.scale, 3
+        count, height, width = np.shape(images)[:3]
+        tall, wide = (math.ceil(side / math.ceil(side / 128)) for side in (height, width))
+        result = np.empty((count, scale * height, scale * width, 3), np.uint8)
+        for image, enlarged in zip(np.asarray(images, "float32")[:, None] / 255, result, strict=True):
+            features = first.predict_on_batch(image)
+            for top, left in itertools.product(range(0, height, tall), range(0, width, wide)):
+                # All windows have the same shape: those at the edges reach further in.
+                y = max(0, min(top - border, height - tall - 2 * border))
+                x = max(0, min(left - border, width - wide - 2 * border))
+                window = np.s_[:, y : y + tall + 2 * border, x : x + wide + 2 * border]
+                part = last.predict_on_batch([features[window], image[window]])[0]
+                place = enlarged[scale * top : scale * (top + tall), scale * left : scale * (left + wide)]
+                place[:] = to_uint8(part[scale * (top - y) :, scale * (left - x) :][: place.shape[0], : place.shape[1]])
+        return result
 
     def save(self, folder):
         """Writes the networks as .keras files, and what else training goes on from, into a folder."""
@@ -485,8 +519,8 @@ def main(argv=None):
                 runs.report(o, evaluate(gan, networks, test, metrics))
             else:
                 for source, target in photos.targets(o.apply, o.output, f"x{o.scale}"):
-                    # The halo is the reach of the layers, in pixels of the input; larger tiles take over 3 GB.
-                    photos.apply(source, target, gan.upscale, scale=o.scale, tile=192, halo=2 * o.blocks + 12)
+                    # The halo is the reach of the layers, in pixels of the input.
+                    photos.apply(source, target, gan.upscale, scale=o.scale, tile=512, halo=2 * o.blocks + 12)
                     print(f"wrote {target}")
         return
 
