@@ -422,6 +422,38 @@ def test_domains_that_are_not_whole(folders, message, tmp_path):
             load(tmp_path, 24, domain=domain)
 
 
+def test_runs_among_the_images_are_no_images(folder):
+    before = load(folder, 24, split="all").count
+    (folder / "runs/deblur/samples").mkdir(parents=True)
+    for name in ("curves.png", "samples/epoch_0001.png"):
+        iio.imwrite(folder / "runs/deblur" / name, np.zeros((24, 24, 3), np.uint8))
+    assert load(folder, 24, split="all").count == before + 2
+    (folder / "runs/deblur/options.json").write_text("{}")
+    assert load(folder, 24, split="all").count == before
+    assert load(folder / "runs/deblur", 24, split="all").count == 2  # asked for by name
+
+
+def test_capitals_of_folders_do_not_count(tmp_path):
+    for place, level in (("Train/a", 1), ("Train/b", 2), ("TEST/a", 3), ("TEST/b", 4)):
+        (tmp_path / place).mkdir(parents=True)
+        iio.imwrite(tmp_path / place / "x.png", np.full((24, 24, 3), level, np.uint8))
+    for split, levels in (("train", (1, 2)), ("test", (3, 4))):
+        both = load(tmp_path, 24, split=split, domain="AB").take(9)
+        assert both.shape == (1, 24, 24, 6) and (both[0, 0, 0, 0], both[0, 0, 0, 3]) == levels
+        assert load(tmp_path, 24, split=split).count == 2
+
+
+@pytest.mark.parametrize("name", ["test/{}/{}.png", "{}\\{}.png", "{}/dogs/{}.png"])
+def test_halves_in_a_zip_share_no_picture(name, folder, tmp_path):
+    files = sorted(folder.rglob("*.png"))
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for i, file in enumerate(files):
+            archive.write(file, name.format("Test" if i < 6 else "train", i))
+    train, test, whole = (load(tmp_path / "set.zip", 24, split=split) for split in ("train", "test", "all"))
+    assert (train.count, test.count, whole.count) == (len(files) - 6, 6, len(files))
+    assert not {x.tobytes() for x in train.take(99)} & {x.tobytes() for x in test.take(99)}
+
+
 def test_halves_of_an_array_that_differ(tmp_path):
     x = {"x_train": np.zeros((9, 32, 32), np.uint8), "x_test": np.zeros((9, 28, 28), np.uint8)}
     np.savez(tmp_path / "a.npz", **x)

@@ -25,6 +25,7 @@ import concurrent.futures
 import functools
 import io
 import os
+import re
 import threading
 import warnings
 import zipfile
@@ -440,14 +441,14 @@ def _find(source, split, domain):
 
 def _folder(path, split, domain):
     tail = ""
-    if domain and any((path / f"{half}{side}").is_dir() for half in ("train", *TEST) for side in "AB"):
+    if domain and any(_inside(path, f"{half}{side}").is_dir() for half in ("train", *TEST) for side in "AB"):
         if domain == "AB":
             raise DataError(f"{path} holds images of A and B that are no pairs")
-        if not (path / f"train{domain}").is_dir():
+        if not _inside(path, f"train{domain}").is_dir():
             raise DataError(f"{path} has no folder train{domain}: domains are in trainA, trainB, testA and testB")
         tail, domain = domain, None
-    train = path / f"train{tail}"
-    test = next((path / f"{half}{tail}" for half in TEST if (path / f"{half}{tail}").is_dir()), None)
+    train, *tests = (_inside(path, f"{half}{tail}") for half in ("train", *TEST))
+    test = next((folder for folder in tests if folder.is_dir()), None)
     if train.is_dir() and test and split != "all":
         return _domain(train if split == "train" else test, domain)
     if train.is_dir() and (tail or domain):  # each half has its own A and B
@@ -456,22 +457,28 @@ def _folder(path, split, domain):
     return _tenth(_domain(path, domain), split)
 
 
+def _inside(folder, name):
+    """The folder `name` in a folder, as systems find it that do not tell capitals from small letters."""
+    found = (entry for entry in sorted(folder.iterdir()) if entry.name.lower() == name.lower() and entry.is_dir())
+    return next(found, folder / name)
+
+
 def _domain(folder, domain):
     """The images of a folder, or of its domain(s): in folders A and B, or halves of each picture."""
-    sides = [side for side in "AB" if (folder / side).is_dir()]
-    if domain and len(sides) == 1:
-        raise DataError(f"{folder} has a folder {sides[0]} alone: A and B go together")
-    if domain and any((folder / side / "train").is_dir() for side in sides):
+    sides = {side: _inside(folder, side) for side in "AB" if _inside(folder, side).is_dir()} if domain else {}
+    if len(sides) == 1:
+        raise DataError(f"{folder} has a folder {min(sides)} alone: A and B go together")
+    if any(_inside(side, "train").is_dir() for side in sides.values()):
         raise DataError(f"{folder} has folders A/train and so on: make them train/A, train/B, test/A and test/B")
-    if not domain or not sides:
+    if not sides:
         return _Files(str(folder), _image_files(folder), domain=domain)
     if domain != "AB":
-        return _Files(str(folder / domain), _image_files(folder / domain))
-    a, b = ({os.path.relpath(file, folder / side): file for file in _image_files(folder / side)} for side in "AB")
+        return _Files(str(sides[domain]), _image_files(sides[domain]))
+    a, b = ({os.path.relpath(file, sides[side]): file for file in _image_files(sides[side])} for side in "AB")
     alone = sorted(a.keys() ^ b.keys())
     if alone:
         side, other = "AB" if alone[0] in a else "BA"
-        raise DataError(f"{folder / side / alone[0]} has no partner of that name in {folder / other}: add or remove it")
+        raise DataError(f"{sides[side] / alone[0]} has no partner of that name in {sides[other]}: add or remove it")
     return _Files(str(folder), [(a[name], b[name]) for name in sorted(a)], domain=domain)
 
 
@@ -487,6 +494,9 @@ def _image_files(folder):
             folders.clear()
             continue
         seen.add(real)
+        if "options.json" in files and Path(parent) != Path(folder):  # a run of the zoo: its pictures are no data
+            folders.clear()
+            continue
         folders[:] = sorted(f for f in folders if not f.startswith((".", "__MACOSX")))
         found += [os.path.join(parent, f) for f in files if f.lower().endswith(EXTENSIONS) and not f.startswith(".")]
     if not found:
@@ -505,10 +515,12 @@ def _zip(path, split, domain):
         raise DataError(f"no images in the zip {path} (looked for {', '.join(EXTENSIONS)})")
     if any(m.flag_bits & 1 for m in members):
         raise DataError(f"{path} is protected by a password: unpack it and give the folder")
-    if domain and any({"trainA", "trainB", "A", "B"} & set(m.filename.split("/")) for m in members):
+    folders = {m.filename: re.split(r"[/\\]", m.filename.lower())[:-1] for m in members}
+    if domain and any({"traina", "trainb", "a", "b"} & set(inside) for inside in folders.values()):
         raise DataError(f"{path} has folders for A and B: unpack it and give the folder")
     names = sorted(m.filename for m in members)
-    train, *tests = ([name for name in names if half in name.split("/")[:-1]] for half in ("train", *TEST))
+    halves = {name: [f for f in folders[name] if f in ("train", *TEST)][-1:] for name in names}  # the innermost
+    train, *tests = ([name for name in names if halves[name] == [half]] for half in ("train", *TEST))
     test = next(filter(None, tests), None)
     if train and test and split != "all":
         return _Files(str(path), train if split == "train" else test, archive)
