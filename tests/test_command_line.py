@@ -1,5 +1,6 @@
 """The command line and the run folder, as a student meets them."""
 
+import io
 import json
 import shutil
 import zipfile
@@ -8,10 +9,10 @@ import imageio.v3 as iio
 import keras
 import numpy as np
 import pytest
-from conftest import TINY, same_state
+from conftest import DEBLUR_TINY, TINY, same_state
 from PIL import Image
 
-from zoo import dcgan, runs
+from zoo import dcgan, deblur, runs
 
 
 def test_a_run_leaves_the_whole_folder(command, tmp_path):
@@ -46,6 +47,44 @@ def test_the_same_command_goes_on(command, tmp_path):
     same_state(tmp_path / "straight", tmp_path / "parts")
     status, out, _ = command(dcgan, "--epochs", 3, "--run", "parts")
     assert status == 0 and "all 3 epochs are done" in out
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_run_of_another_model(command, refused):
+    command(dcgan, "--epochs", 1, *TINY, "--run", "mine")
+    for args in (DEBLUR_TINY, ["--apply", "photo.png"]):
+        assert "mine is a run of dcgan: give another --run" in refused(deblur, "--run", "mine", *args)
+
+
+@pytest.mark.usefixtures("eager")
+def test_evaluation_of_its_own_source_leaves_out_what_was_trained_on(command):
+    command(dcgan, "--epochs", 1, *TINY)
+    first, again, other = (command(dcgan, "--evaluate", *source)[1] for source in ([], ["faces"], ["textures"]))
+    assert first == again != other
+
+
+@pytest.mark.usefixtures("eager")
+def test_names_that_the_terminal_cannot_show(command, monkeypatch, tmp_path):
+    for name in ("日本.png", "b.png"):
+        iio.imwrite(tmp_path / name, np.zeros((20, 20, 3), np.uint8))
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), "cp1252"))
+    assert command(deblur, "--apply", "日本.png", "b.png")[0] == 0
+    assert (tmp_path / "b_sharp.png").exists()
+
+
+@pytest.mark.usefixtures("eager")
+def test_channels_come_last_whatever_the_settings_of_keras(command):
+    keras.config.set_image_data_format("channels_first")
+    try:
+        assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
+    finally:
+        keras.config.set_image_data_format("channels_last")
+
+
+def test_pytorch_with_an_older_keras(refused, monkeypatch):
+    monkeypatch.setattr(keras, "__version__", "3.14.1")
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    assert "pip install --upgrade keras" in refused(dcgan, "--epochs", 1, *TINY)
 
 
 def test_options_that_contradict_the_run(command, refused):
@@ -209,6 +248,9 @@ def test_evaluate(command, tmp_path, monkeypatch):
         (["--devices", "all"], "JAX"),
         (["--evaluate"], "train it first"),
         (["--run", "a.txt"], "a.txt"),
+        (["--run", "tiny", "--data", "tiny"], "the folder of the images too"),
+        (["--evaluate", ""], "--evaluate is empty"),
+        (["--weights", ""], "--weights is empty"),
     ],
 )
 def test_mistakes_get_one_line(args, advice, refused, tmp_path):

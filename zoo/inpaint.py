@@ -387,6 +387,7 @@ def main(argv=None):
     add("--evaluate", nargs="?", const=True, metavar="SOURCE", help=measure)
     add("--output", metavar="FILE", help="where the picture is written; without --apply a GIF lies beside it")
     o = parser.parse_args(argv)
+    runs.refuse_empty(o)
     if o.apply and o.evaluate:
         runs.fail("--apply and --evaluate do different things: give one of them")
     if o.output and o.evaluate:

@@ -128,16 +128,17 @@ def parse(parser, argv, actions, free=(), later=()):
     generator that comes with the zoo, can stand in for the run. Where one is trained, `--weights` is what it begins
     with. Those in `free` always are free, those in `later` as long as they are None.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold what the terminal can't show
+        sys.stdout.reconfigure(errors="replace")
     options = parser.parse_args(argv)
-    for name in ("data", "run"):  # as an unset variable of the shell gives
-        if not getattr(options, name):
-            fail(f"--{name} is empty")
+    refuse_empty(options)
     for name in ("data", "data_b", "evaluate"):  # the shell's completion ends a folder's name with a stroke
         if isinstance(path := getattr(options, name, None), str):
             setattr(options, name, path.rstrip("/" + os.sep) or path)
     unset = object()
     given = vars(parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(options), unset))))
     given = {name for name, value in given.items() if value is not unset}
+    model = options.model = Path(parser.get_default("run")).name
     acting = [f"--{name}" for name in actions if getattr(options, name)]
     if options.output and acting in ([], ["--evaluate"]):
         fail(f"--output is where a picture is written: give it with --{actions[0]}")
@@ -146,10 +147,14 @@ def parse(parser, argv, actions, free=(), later=()):
     free = FREE | {*actions, *free, "output", *(["seed", "weights"] if acting else [])}
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     saved = {} if options.fresh or (acting and options.weights) else saved_options(Path(options.run))
+    if saved.get("model", model) != model:
+        fail(f"{options.run} is a run of {saved['model']}: give another --run")
+    if os.path.realpath(options.run) == os.path.realpath(options.data):
+        fail(f"--run {options.run} is the folder of the images too, and would be trained on: give another")
     if acting and options.fresh:
         fail(f"--fresh starts a training, and {acting[0]} uses a trained run: leave one of them out")
     if acting and not (saved or options.weights):
-        ours = Path(__file__).parent / "weights" / f"{Path(parser.get_default('run')).name}.weights.h5"
+        ours = Path(__file__).parent / "weights" / f"{model}.weights.h5"
         if "run" in given or not ours.exists():
             needs = f"{acting[0]} needs a trained run, and {options.run} is none"
             fail(f"{needs}: train it first ({parser.prog} --epochs 5)")
@@ -166,15 +171,24 @@ def parse(parser, argv, actions, free=(), later=()):
         if keras.backend.backend() != "jax":
             fail("--devices all needs the JAX backend: set the environment variable KERAS_BACKEND=jax")
         keras.distribution.set_distribution(keras.distribution.DataParallel())
+    if keras.backend.backend() == "torch" and tuple(map(int, keras.__version__.split(".")[:2])) < (3, 15):
+        fail(f"Keras {keras.__version__} shifts images on PyTorch: `pip install --upgrade keras` (3.15 or later)")
+    keras.config.set_image_data_format("channels_last")  # whatever ~/.keras/keras.json says
     keras.config.set_dtype_policy(options.precision)
     keras.utils.set_random_seed(options.seed)
     return options
 
 
+def refuse_empty(options):
+    """An unset variable of the shell leaves an option empty; without it something else would be done."""
+    for name in (name for name, value in vars(options).items() if value == ""):
+        fail(f"--{name.replace('_', '-')} is empty")
+
+
 def saved_options(folder):
     """What options.json in a run folder says; nothing where there is none."""
     try:
-        found = json.loads((folder / "options.json").read_text())
+        found = json.loads((folder / "options.json").read_text(encoding="utf-8-sig"))
         if not isinstance(found, dict):
             raise ValueError("there are no options in it")
         return found
@@ -456,8 +470,10 @@ def grid(images, columns=None):
 
 
 def held_out(options):
-    """The source and split that --evaluate asks for, or without it the held-out half."""
-    return (options.evaluate, "all") if isinstance(options.evaluate, str) else (options.data, "test")
+    """The source and split that --evaluate asks for, or without it (or of the run's own source) the held-out half."""
+    if isinstance(options.evaluate, str) and options.evaluate != options.data:
+        return options.evaluate, "all"
+    return options.data, "test"
 
 
 def output(options, image):
