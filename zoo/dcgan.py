@@ -333,10 +333,10 @@ def evaluate(gan, train, test, metrics, n=10_000):
     if train.labels is None:
         return result
     keras.utils.set_random_seed(0)
-    classes = int(train.labels.max()) + 1
-    classifier, embed = build_classifier(train.shape, classes)
+    classes, labels = np.unique(train.labels[: len(real)], return_inverse=True)
+    classifier, embed = build_classifier(train.shape, len(classes))
     classifier.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    classifier.fit(real, train.labels[: len(real)], batch_size=128, epochs=3, verbose=0)
+    classifier.fit(real, labels, batch_size=128, epochs=3, verbose=0)
     n = min(n, len(real), len(held_out))  # Frechet distances of equally many images
     reference = embed.predict(real[:n], batch_size=500, verbose=0)
     for name, images in rows.items():
@@ -344,9 +344,9 @@ def evaluate(gan, train, test, metrics, n=10_000):
         found = classifier.predict(images, batch_size=500, verbose=0).argmax(1)
         if n >= 2 * features.shape[1]:  # of fewer the covariance is not known
             result[name]["frechet"] = metrics.frechet_distance(features, reference)
-        result[name]["least class %"] = float(100 * np.bincount(found, minlength=classes).min() / len(images))
+        result[name]["least class %"] = float(100 * np.bincount(found, minlength=len(classes)).min() / len(images))
     if test.labels is not None:  # `found` are the classes of the last row, the test half
-        result["real (test)"]["accuracy %"] = float(100 * (found == test.labels[: len(found)]).mean())
+        result["real (test)"]["accuracy %"] = float(100 * (classes[found] == test.labels[: len(found)]).mean())
     return result
 
 
