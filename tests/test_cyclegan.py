@@ -328,22 +328,39 @@ def test_sketches_are_of_other_photos():
     assert paired and np.abs(drawn.astype(int) - b).max() <= 1
 
 
+def test_drawings_of_images_of_ones_own(tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (20, 40, 40, 3), np.uint8)
+    np.save(tmp_path / "mine.npy", x)
+    a, b, paired = domains.load(tmp_path / "mine.npy", 32, draw=cyclegan.sketches)
+    assert paired and (a.count, b.count) == (9, 9)
+    assert not {i.tobytes() for i in a.items.images} & {i.tobytes() for i in b.items.images}
+
+
+def test_one_missing_partner_is_told(tmp_path):
+    for side in "AB":
+        (tmp_path / side).mkdir()
+        for i in range(4):
+            iio.imwrite(tmp_path / side / f"{i}.png", np.full((40, 40, 3), i, np.uint8))
+    assert domains.load(tmp_path, 32)[2]
+    (tmp_path / "B/3.png").unlink()
+    with pytest.warns(UserWarning, match="not taken for pairs.*3.png has no partner"):
+        assert not domains.load(tmp_path, 32)[2]
+
+
 def test_evaluation_knows_its_baselines():
     class Copy:
         def translate(self, images, direction):
             return images
 
-    from zoo import metrics
-
     a = np.random.default_rng(0).integers(0, 200, (3, 32, 32, 3), np.uint8)
-    result = cyclegan.evaluate(Copy(), a, a + 10, metrics, (a.mean(0), (a + 10).mean(0)))
+    result = domains.evaluate(Copy(), a, a + 10, (a.mean(0), (a + 10).mean(0)))
     assert list(result) == [f"{way} {row}" for way in ("AtoB", "BtoA") for row in ("made", "input", "mean")]
     assert result["AtoB made"]["moved"] == result["AtoB made"]["cycle"] == 0
     for way in ("AtoB", "BtoA"):
         assert result[f"{way} made"]["L1"] == result[f"{way} input"]["L1"] == 10 < result[f"{way} mean"]["L1"]
         assert result[f"{way} input"]["PSNR dB"] == pytest.approx(20 * np.log10(25.5))
         assert 0.9 < result[f"{way} input"]["SSIM"] < 1
-    assert set(cyclegan.evaluate(Copy(), a, a[:2], metrics)) == {"AtoB made", "BtoA made"}
+    assert set(domains.evaluate(Copy(), a, a[:2])) == {"AtoB made", "BtoA made"}
 
 
 @pytest.mark.slow

@@ -148,7 +148,7 @@ def test_no_file_names_a_backend_or_another_model(name):
 
 
 SHARED = ("Player", "Batches", "to_uint8", "probability", "ground_floor")
-UNPAIRED = ("Unpaired", "sketch", "sketches", "instance_norm", "evaluate")
+UNPAIRED = ("Unpaired", "sketch", "sketches", "instance_norm")
 
 
 def test_shared_blocks_are_identical():

@@ -307,10 +307,10 @@ class CycleGAN:
         shown = []
         for image in images:
             if len(pool) < self.pool_size:
-                pool.append(image)
+                pool.append(image.copy())  # a view would keep its whole batch in memory
             elif random.random() < 0.5:
                 place = random.integers(len(pool))
-                pool[place], image = image, pool[place]
+                pool[place], image = image.copy(), pool[place]
             shown.append(image)
         return np.stack(shown)
 
@@ -385,31 +385,6 @@ class CycleGAN:
         return [v for player in (self.combined, self.d_step_a, self.d_step_b) for v in player.optimizer.variables]
 
 
-def evaluate(gan, a, b, metrics, means=None):
-    """Means over uint8 images of A and of B: {direction and row: {column: number}}; L1 is in grey levels.
-
-    The row "made" has how far G moves an image (L1; near 0 where it has learnt to do nothing), and the cycle error (L1
-    of there and back). With `means`, the mean images of A and of B, the images are taken for pairs: then there are the
-    distances to the truth too, beside those of the input as it is and of the mean image. PSNR is on RGB, SSIM on Y.
-    """
-
-    def l1(x, y):
-        return float(np.abs(x.astype(float) - y).mean())
-
-    result = {}
-    for direction, back, x, truth, mean in (("AtoB", "BtoA", a, b, 1), ("BtoA", "AtoB", b, a, 0)):
-        made = gan.translate(x, direction)
-        rows = {"made": {"moved": l1(made, x), "cycle": l1(gan.translate(made, back), x)}}
-        if means is not None:
-            for name, images in {"made": made, "input": x, "mean": np.broadcast_to(means[mean], x.shape)}.items():
-                pairs = list(zip(images, truth, strict=True))
-                row = rows.setdefault(name, {}) | {"L1": l1(images, truth)}
-                row["PSNR dB"] = float(np.mean([metrics.psnr(*pair) for pair in pairs]))
-                rows[name] = row | {"SSIM": float(np.mean([metrics.ssim(*map(metrics.luma, p)) for p in pairs]))}
-        result |= {f"{direction} {name}": row for name, row in rows.items()}
-    return result
-
-
 def ground_floor(*names):
     """The zoo's modules of these names: from the zoo, or copied to lie beside this file."""
     try:
@@ -425,7 +400,7 @@ def ground_floor(*names):
 
 def main(argv=None):
     """The command line: trains, goes on with a run, or with --apply or --evaluate uses it."""
-    dataset, domains, metrics, photos, runs = ground_floor("dataset", "domains", "metrics", "photos", "runs")
+    dataset, domains, photos, runs = ground_floor("dataset", "domains", "photos", "runs")
     least = 200  # steps in an epoch
     parser = runs.parser("cyclegan", __doc__, data="sketches", size=64, batch_size=1, learning_rate=2e-4, steps=least)
     add = parser.add_argument
@@ -466,7 +441,7 @@ def main(argv=None):
                 a, b, paired = domains.take(source, 64, **both | other)
                 print(f"on {len(a)} images of A, {len(b)} of B" + (", taken for pairs" if paired else ""))
                 means = [domains.mean_image(x) for x in domains.load(o.data, **both)[:2]] if paired else None
-                runs.report(o, evaluate(gan, a, b, metrics, means))
+                runs.report(o, domains.evaluate(gan, a, b, means))
             else:
                 for source, target in photos.targets(o.apply, o.output, o.direction):
                     # The halo is the reach of the layers, but for the normalisation's, which is the whole tile's.

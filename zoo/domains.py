@@ -1,18 +1,22 @@
-"""Images of two domains, A and B, for the models that learn without pairs.
+"""Images of two domains, A and B, for the models that learn without pairs, and how well they do.
 
     a, b, paired = load("horse2zebra", 128)        # two dataset.Images
     a, b, paired = take("horse2zebra", 6, 128)     # uint8 arrays of held-out images
+    evaluate(gan, a, b)
 
 Sources are what dataset.py knows of A and B: a name, folders trainA, trainB, testA and testB, or pairs. `sketches` is
 photos from the scikit-image package (A) and pencil drawings of others (B), which the model makes.
 """
 
+import warnings
+
 import numpy as np
 
 try:
-    from . import dataset
-except ImportError:  # copied out of the zoo, with that file beside this one
+    from . import dataset, metrics
+except ImportError:  # copied out of the zoo, with those files beside this one
     import dataset
+    import metrics
 
 # Of dataset.PHOTOS, for `sketches`: astronaut, coffee, rocket and stars as they are; drawn a motorcycle, and what a
 # microscope and a doctor see.
@@ -44,7 +48,7 @@ def load(source, size=64, batch_size=1, split="train", source_b=None, draw=None,
     if draw:
         source = "photos" if source == "sketches" else source
         a, b = part(source, seed), part(source, other)
-        b.map, parts = draw, (PHOTOS_A, PHOTOS_B)
+        b.map, half = draw, a.count // 2
     elif source_b:
         return part(source, seed), part(source_b, other), False
     else:
@@ -53,12 +57,15 @@ def load(source, size=64, batch_size=1, split="train", source_b=None, draw=None,
             raise dataset.DataError(f"{source} should have folders A and B in it, as --data and --data-b are two")
         try:
             half = part(source, seed, "AB").count // 2
-        except dataset.DataError:
+        except dataset.DataError as error:
+            if "partner" in str(error):  # in folders A and B; in trainA and trainB nobody has one
+                warnings.warn(f"A and B are not taken for pairs: {error}", stacklevel=2)
             return a, b, False
-        parts = range(half), range(half, 2 * half)
     if split == "train":
+        own = draw and source == "photos"
+        parts = (PHOTOS_A, PHOTOS_B) if own else (range(half), range(half, 2 * half))
         a.items, b.items = a.items.subset(parts[0]), b.items.subset(parts[1])
-        if not draw and a.count < batch_size:
+        if not own and a.count < batch_size:
             have = f"{source} has {a.count} images for each of A and B, which are taken of different pairs"
             raise dataset.DataError(f"{have}: too few for batches of {batch_size}")
         a.steps = b.steps = max(1, a.count // batch_size)
@@ -86,6 +93,28 @@ def mean_image(images, n=200):
         images.jitter, images.flip, n = 1, False, min(n, images.count)
     images.steps = n
     return to_uint8(np.mean([images[i][0] for i in range(n)], axis=0))
+
+
+def evaluate(gan, a, b, means=None):
+    """Means over uint8 images of A and of B: {direction and row: {column: number}}; L1 is in grey levels.
+
+    The row "made" has how far G moves an image (L1; near 0 where it has learnt to do nothing), and the cycle error (L1
+    of there and back). With `means`, the mean images of A and of B, the images are taken for pairs: then there are the
+    distances to the truth too, beside those of the input as it is and of the mean image. PSNR is on RGB, SSIM on Y.
+    """
+
+    def l1(x, y):
+        return float(np.abs(x.astype(float) - y).mean())
+
+    result = {}
+    for direction, back, x, truth, mean in (("AtoB", "BtoA", a, b, 1), ("BtoA", "AtoB", b, a, 0)):
+        made = gan.translate(x, direction)
+        rows = {"made": {"moved": l1(made, x), "cycle": l1(gan.translate(made, back), x)}}
+        if means is not None:
+            for name, images in {"made": made, "input": x, "mean": [means[mean]] * len(x)}.items():
+                rows[name] = rows.get(name, {}) | metrics.scores(images, truth)
+        result |= {f"{direction} {name}": row for name, row in rows.items()}
+    return result
 
 
 def to_uint8(images):

@@ -71,6 +71,16 @@ def ssim(image, truth, where=None):
     return float(mean if where is None else pixels[where].mean())
 
 
+def scores(images, truths):
+    """Means over pairs of uint8 RGB images: {"L1": in grey levels, "PSNR dB": on RGB, "SSIM": on Y}."""
+    pairs = list(zip(images, truths, strict=True))
+    return {
+        "L1": float(np.mean([np.abs(image.astype(float) - truth).mean() for image, truth in pairs])),
+        "PSNR dB": float(np.mean([psnr(*pair) for pair in pairs])),
+        "SSIM": float(np.mean([ssim(*map(luma, pair)) for pair in pairs])),
+    }
+
+
 def colourfulness(image):
     """How colourful people find a uint8 RGB image: 0 is grey, 33 moderate, 82 high (Hasler, Suesstrunk 2003)."""
     red, green, blue = np.moveaxis(np.asarray(image, np.float64), -1, 0)

@@ -436,15 +436,9 @@ def evaluate(gan, images, metrics, train=None, n=500):
         rows["mean target"] = [np.rint(mean).astype(np.uint8)] * len(targets)
     result = {}
     for name, pictures in rows.items():
-        pairs = list(zip(pictures, targets, strict=True))
-        lumas = [(metrics.luma(a), metrics.luma(b)) for a, b in pairs]
-        result[name] = {
-            "L1": np.mean([np.abs(a.astype(float) - b).mean() for a, b in pairs]),
-            "PSNR dB": np.mean([metrics.psnr(a, b) for a, b in pairs]),
-            "SSIM": np.mean([metrics.ssim(a, b) for a, b in lumas]),
-        }
+        result[name] = metrics.scores(pictures, targets)
         if grey:
-            colours = [(to_lab(a)[..., 1:], to_lab(b)[..., 1:]) for a, b in pairs]
+            colours = [(to_lab(a)[..., 1:], to_lab(b)[..., 1:]) for a, b in zip(pictures, targets, strict=True)]
             result[name]["ab error"] = np.mean([110 * np.linalg.norm(a - b, axis=-1).mean() for a, b in colours])
             result[name]["colourful"] = np.mean([metrics.colourfulness(picture) for picture in pictures])
     if grey:
