@@ -16,7 +16,9 @@ def show(rows, height=0.9):
     """Draws {name: uint8 images (count, h, w, 1 or 3)}, a row of pictures of `height` inches for each name."""
     columns = max(len(images) for images in rows.values())
     size = columns * height, len(rows) * (height + 0.2)
-    figure, axes = plt.subplots(len(rows), columns, figsize=size, squeeze=False, layout="compressed")
+    # Distances by hand: a layout of Matplotlib's would make room for a name that is longer than its picture is wide.
+    spaces = {"left": 0, "right": 1, "bottom": 0, "top": 1 - 0.2 / size[1], "wspace": 0.05, "hspace": 0.2 / height}
+    _, axes = plt.subplots(len(rows), columns, figsize=size, squeeze=False, gridspec_kw=spaces)
     for line, (name, images) in zip(axes, rows.items(), strict=True):
         line[0].set_title(name, fontsize=8, loc="left", pad=2)
         for axis in line:
@@ -27,7 +29,7 @@ def show(rows, height=0.9):
 
 
 def curves(logs, names=None):
-    """Draws {name: [a number for each step]}, of `names` or of all; smoothed where there are many steps."""
+    """Draws {name: [a number for each step]}, of `names` or all, smoothed where there are many steps; NaN is a gap."""
     _, axis = plt.subplots(figsize=(7, 2.2), layout="tight")
     for name in (name for name in names or logs if name in logs):  # some come in a later stage alone
         width = max(1, len(logs[name]) // 50)
@@ -81,7 +83,7 @@ class Live(keras.callbacks.Callback):
         every: steps from one drawing to the next.
 
     Attributes:
-        logs: {name: [its number in each step]}.
+        logs: {name: [its number in each step]}; NaN in steps of another stage.
     """
 
     def __init__(self, sample, names=None, every=50):
@@ -90,8 +92,8 @@ class Live(keras.callbacks.Callback):
 
     def on_train_batch_end(self, step, logs):
         self.steps += 1
-        for name, value in logs.items():
-            self.logs.setdefault(name, []).append(value)
+        for name in self.logs | logs:
+            self.logs.setdefault(name, [np.nan] * (self.steps - 1)).append(logs.get(name, np.nan))
         if self.steps % max(1, self.every) == 0:
             self.draw()
 
