@@ -10,7 +10,7 @@ import pytest
 from conftest import CYCLEGAN_TINY, interrupted, same_state
 from keras import ops
 
-from zoo import cyclegan, dataset, domains
+from zoo import cyclegan, dataset, domains, sources
 from zoo.cyclegan import NETWORKS, CycleGAN, LinearDecay, Unpaired, build_discriminator, build_generator
 
 pytestmark = pytest.mark.filterwarnings("error:.*does not have any trainable weights")
@@ -317,7 +317,7 @@ def test_domains_in_folders(tmp_path):
 
 
 def test_sketches_are_of_other_photos():
-    photos = dataset.PHOTOS["train"]
+    photos = sources.PHOTOS["train"]
     assert sorted(domains.PHOTOS_A + domains.PHOTOS_B) == list(range(len(photos)))
     a, b, paired = domains.load("sketches", 32, batch_size=2, draw=cyclegan.sketches)
     assert paired and not set(a.items.names) & set(b.items.names)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zoo import dataset
+from zoo import sources
 from zoo.dataset import DataError, load
 
 
@@ -211,7 +211,7 @@ def test_a_decompression_bomb_is_not_decoded(tmp_path, monkeypatch):
 def test_a_zip_bomb_is_not_unpacked(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.png", bytes(10**6))
-    monkeypatch.setattr(dataset, "MAX_FILE_BYTES", 10**5)
+    monkeypatch.setattr(sources, "MAX_FILE_BYTES", 10**5)
     with pytest.raises(DataError, match="unpacks to more"):
         load(tmp_path / "a.zip", 24, batch_size=1, split="all")[0]
 
@@ -219,7 +219,7 @@ def test_a_zip_bomb_is_not_unpacked(tmp_path, monkeypatch):
 def test_a_bomb_of_an_array_is_not_unpacked(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "a.npz", np.zeros((9, 400, 400), np.uint8))
     assert load(tmp_path / "a.npz", 24, batch_size=1)[0].shape == (1, 24, 24, 1)
-    monkeypatch.setattr(dataset, "MAX_FILE_BYTES", 10**5)
+    monkeypatch.setattr(sources, "MAX_FILE_BYTES", 10**5)
     with pytest.raises(DataError, match="unpacks to 1 MiB"):
         load(tmp_path / "a.npz", 24)
 
@@ -349,7 +349,7 @@ def test_a_lack_of_memory_is_no_damage(folder, monkeypatch):
     def no_memory(*_):
         raise MemoryError
 
-    monkeypatch.setattr(dataset, "to_8bit", no_memory)
+    monkeypatch.setattr(sources, "to_8bit", no_memory)
     images = load(folder, 24, batch_size=4)
     with pytest.raises(MemoryError):
         images[0]

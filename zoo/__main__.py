@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ZOO = Path(__file__).parent
-GROUND_FLOOR = ("dataset", "domains", "downloads", "metrics", "photos", "runs")
+GROUND_FLOOR = ("dataset", "domains", "downloads", "metrics", "photos", "runs", "sources")
 NO_MODELS = (*GROUND_FLOOR, "live", "__init__", "__main__")
 BEFORE = {"inpaint": "dcgan"}  # models that work on another's run, and the other, which goes with their copy
 

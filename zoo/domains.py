@@ -18,7 +18,7 @@ except ImportError:  # copied out of the zoo, with those files beside this one
     import dataset
     import metrics
 
-# Of dataset.PHOTOS, for `sketches`: astronaut, coffee, rocket and stars as they are; drawn a motorcycle, and what a
+# Of sources.PHOTOS, for `sketches`: astronaut, coffee, rocket and stars as they are; drawn a motorcycle, and what a
 # microscope and a doctor see.
 PHOTOS_A, PHOTOS_B = [0, 1, 3, 4], [2, 5, 6]
 
