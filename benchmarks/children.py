@@ -69,5 +69,6 @@ def make_photo(path, megapixels):
 
 def write(path, result):
     machine = {"python": platform.python_version(), "cpus": os.cpu_count(), "keras": version("keras")}
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"results": result, "with": machine}, indent=2) + "\n")
     print(f"wrote {path.name}")

@@ -95,6 +95,7 @@ def write(o, steps, **others):
     precision = "" if o.precision == "float32" else f"_{o.precision}"
     path = o.output / f"{Path(sys.argv[0]).stem}_{o.sizes}{precision}.json"
     result = {"sizes": o.sizes, "precision": o.precision, "rounds": o.rounds, **o.numbers, "steps": steps, **others}
+    o.output.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result | {"with": machine()}, indent=2) + "\n")
 
 

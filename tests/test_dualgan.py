@@ -131,7 +131,6 @@ def critic_gaps(shift, steps=60):
     nothing, gaps = np.zeros((8, *gan.discriminator_a.output_shape[1:])), []
     for _ in range(steps):
         real, fake = (random.normal(mean, 0.3, (8, 32, 32, 3)).astype("float32") for mean in (0, shift))
-        gan.d_step_a.reset_metrics()
         logs = gan.d_step_a.train_on_batch([real, fake], {"real": nothing, "fake": nothing}, return_dict=True)
         gaps.append(-float(logs["loss"]))
     return np.array(gaps), gan

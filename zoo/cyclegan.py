@@ -148,6 +148,16 @@ class Player(keras.Model):
         self.compute_loss(None, targets, outputs)
         self.compute_metrics(None, targets, outputs)
 
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """What `train_on_batch` returns: this batch's numbers, where older Keras has means over all batches so far."""
+        logs = super().compute_metrics(x, y, y_pred, sample_weight)
+        for metric in self.metrics:
+            metric.reset_state()
+        return logs
+
+    def reset_metrics(self):
+        """There is nothing left to reset. Keras does it before each step, outside of the compiled function: slowly."""
+
     @property
     def trainable_variables(self):
         return [v for network in self.networks for v in network.trainable_variables]
@@ -286,7 +296,6 @@ class CycleGAN:
         kinds = ("cycle", "identity") if self.identity_weight else ("cycle",)
         targets = {f"{kind}_{domain}": x for kind in kinds for domain, x in zip("ab", images, strict=True)}
         targets |= {"adversarial_a": ones, "adversarial_b": ones}
-        self.combined.reset_metrics()  # older Keras returns running means without it
         g = self.combined.train_on_batch([a, b], targets, return_dict=True)
         logs = {"g_loss": g["loss"]}
         logs |= {f"{kind}_loss": g[f"{kind}_a_loss"] + g[f"{kind}_b_loss"] for kind in ("adversarial", *kinds)}
@@ -294,7 +303,6 @@ class CycleGAN:
         self.steps += 1
         for domain, real, player in (("a", a, self.d_step_a), ("b", b, self.d_step_b)):
             fake = self.exchange(self.pools[domain], g[f"fake_{domain}"], random)
-            player.reset_metrics()
             d = player.train_on_batch([real, fake], {"real": ones, "fake": zeros}, return_dict=True)
             logs |= {f"d_{domain}_loss": d["loss"]}
             logs |= {f"d_{domain}_real": d["real_mean_output"], f"d_{domain}_fake": d["fake_mean_output"]}

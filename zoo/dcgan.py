@@ -113,6 +113,16 @@ class Player(keras.Model):
         self.compute_loss(None, targets, outputs)
         self.compute_metrics(None, targets, outputs)
 
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """What `train_on_batch` returns: this batch's numbers, where older Keras has means over all batches so far."""
+        logs = super().compute_metrics(x, y, y_pred, sample_weight)
+        for metric in self.metrics:
+            metric.reset_state()
+        return logs
+
+    def reset_metrics(self):
+        """There is nothing left to reset. Keras does it before each step, outside of the compiled function: slowly."""
+
     @property
     def trainable_variables(self):
         return [v for network in self.networks for v in network.trainable_variables]
@@ -201,11 +211,9 @@ class DCGAN:
         def noise():
             return random.uniform(-1, 1, (len(images), self.latent_dim)).astype("float32")
 
-        self.d_step.reset_metrics()  # older Keras returns running means without it
         targets = {"real": (1 - self.label_smoothing) * ones, "fake": zeros}
         d = self.d_step.train_on_batch([images, noise()], targets, return_dict=True)
         for _ in range(self.generator_steps):
-            self.combined.reset_metrics()
             g = self.combined.train_on_batch(noise(), ones, return_dict=True)
         self.steps += 1
         return {
@@ -375,7 +383,7 @@ def main(argv=None):
     add("--label-smoothing", type=share, default=0.1, metavar="X", help="D is told 1 - X for real (%(default)s)")
     add("--generator-steps", type=runs.positive, default=2, metavar="N", help="updates of G to each of D (%(default)s)")
     add("--channels", type=int, choices=[1, 3], help="1 for grey, 3 for colour (as the images are)")
-    add("--crop", choices=["center", "random"], help="(random for photos and textures, else center)")
+    add("--crop", choices=["center", "random"], help="(random for photos, scenes and textures, else center)")
     add("--augment", action=argparse.BooleanOptionalAction, help="mirror and shift (for fewer than 1000 images)")
     add("--generate", type=runs.positive, metavar="N", help="write a grid of N new images, and end")
     add("--interpolate", type=runs.positive, metavar="N", help="write a row of N images from one to another, and end")

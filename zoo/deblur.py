@@ -23,6 +23,7 @@ Differences from the tutorial:
   step it is updated after G, so that what G has made serves both updates.
 - The pixel loss is L1, as in the tutorial's code; `--loss l2` is its text's.
 - Motion is a fourth kind of blur, beside the tutorial's three.
+- Squares are cut out of the photos, and mirrored, at random; the tutorial shrinks whole photos to 64 x 64.
 - For laptops, and so that the trained generator can come with the zoo, networks are half as wide and batches are of 8;
   the tutorial's are `--filters 64 --batch-size 64`.
 - The learning rate begins at 1e-3, since a training is short, and falls to 0 along a cosine; the tutorial's is 2e-4.
@@ -151,6 +152,16 @@ class Player(keras.Model):
         self.compute_loss(None, targets, outputs)
         self.compute_metrics(None, targets, outputs)
 
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """What `train_on_batch` returns: this batch's numbers, where older Keras has means over all batches so far."""
+        logs = super().compute_metrics(x, y, y_pred, sample_weight)
+        for metric in self.metrics:
+            metric.reset_state()
+        return logs
+
+    def reset_metrics(self):
+        """There is nothing left to reset. Keras does it before each step, outside of the compiled function: slowly."""
+
     @property
     def trainable_variables(self):
         return [v for network in self.networks for v in network.trainable_variables]
@@ -267,11 +278,9 @@ class Deblurrer:
         ones, zeros = np.ones((len(images), 1), "float32"), np.zeros((len(images), 1), "float32")
         self.steps += 1
         targets = {"pixel": images, "adversarial": ones}
-        self.combined.reset_metrics()  # older Keras returns running means without it
         g = self.combined.train_on_batch(blurred, {n: targets[n] for n in self.combined.output_names}, return_dict=True)
         logs = {"g_loss": g["loss"], "pixel_loss": g.get("pixel_loss", g["loss"])}
         if self.adversarial_weight:
-            self.d_step.reset_metrics()
             d = self.d_step.train_on_batch([images, g["made"]], {"real": ones, "fake": zeros}, return_dict=True)
             logs |= {"d_loss": d["loss"], "d_real": d["real_probability"], "d_fake": d["fake_probability"]}
         return {name: float(value) for name, value in logs.items()}

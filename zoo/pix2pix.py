@@ -183,6 +183,16 @@ class Player(keras.Model):
         self.compute_loss(None, targets, outputs)
         self.compute_metrics(None, targets, outputs)
 
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """What `train_on_batch` returns: this batch's numbers, where older Keras has means over all batches so far."""
+        logs = super().compute_metrics(x, y, y_pred, sample_weight)
+        for metric in self.metrics:
+            metric.reset_state()
+        return logs
+
+    def reset_metrics(self):
+        """There is nothing left to reset. Keras does it before each step, outside of the compiled function: slowly."""
+
     @property
     def trainable_variables(self):
         return [v for network in self.networks for v in network.trainable_variables]
@@ -311,14 +321,12 @@ class Pix2Pix:
         self._fix_noise(self.seed, self.steps)
         self.steps += 1
         targets = {"l1": target, "adversarial": ones}
-        self.combined.reset_metrics()  # older Keras returns running means without it
         g = self.combined.train_on_batch(x, {n: targets[n] for n in self.combined.output_names}, return_dict=True)
         logs = {"g_loss": g["loss"]}
         if not self.adversarial_weight:  # Keras has no name of its own for the only loss
             logs["l1_loss"] = g["loss"] / self.l1_weight
         else:
             logs["l1_loss"] = g["l1_loss"]
-            self.d_step.reset_metrics()
             d = self.d_step.train_on_batch([x, target, g["made"]], {"real": ones, "fake": zeros}, return_dict=True)
             logs |= {"adversarial_loss": g["adversarial_loss"], "d_loss": d["loss"]}
             logs |= {"d_real": d["real_probability"], "d_fake": d["fake_probability"]}

@@ -166,7 +166,8 @@ def parse(parser, argv, actions, free=(), later=()):
     if not clash:
         vars(options).update(saved)
     elif acting or any((Path(options.run) / name).exists() for name in CHECKPOINTS):
-        fail(f"{options.run} was made with {', '.join(clash)}: give the same, another --run, or --fresh to start anew")
+        anew = "" if acting else ", or --fresh to start anew"
+        fail(f"{options.run} was made with {', '.join(clash)}: give the same, another --run{anew}")
     if options.devices == "all" and not acting:
         if keras.backend.backend() != "jax":
             fail("--devices all needs the JAX backend: set the environment variable KERAS_BACKEND=jax")

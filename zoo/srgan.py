@@ -25,11 +25,13 @@ Differences from the paper:
 - Batch normalisation has a momentum of 0.9, for trainings of less than a million steps; batches are of 8 by default,
   for laptops (`--batch-size 16`).
 - In each step G is updated before D, not after it, so that what G has made serves both updates.
+- The crops are mirrored at random.
 - Convolutions before a batch normalisation have no bias: the normalisation would take it away again.
 - PixelShuffle is a transposed convolution with a fixed kernel of ones and zeros: Keras' reshape can't do it for images
   of any size, and a layer of our own would keep `load_model` from working without this file.
-- Where VGG19's ImageNet weights can't be had, it has fixed random weights; `options.json` says which it was. Their
-  features are small beside ImageNet's, so that the adversarial loss weighs more then.
+- Where VGG19's ImageNet weights can't be had (in Python: without `vgg=build_vgg()`), it has fixed random weights;
+  `options.json` says which it was. Their features are small beside ImageNet's, so that the adversarial loss weighs
+  more then.
 """
 
 import argparse
@@ -202,6 +204,16 @@ class Player(keras.Model):
         self.compute_loss(None, targets, outputs)
         self.compute_metrics(None, targets, outputs)
 
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """What `train_on_batch` returns: this batch's numbers, where older Keras has means over all batches so far."""
+        logs = super().compute_metrics(x, y, y_pred, sample_weight)
+        for metric in self.metrics:
+            metric.reset_state()
+        return logs
+
+    def reset_metrics(self):
+        """There is nothing left to reset. Keras does it before each step, outside of the compiled function: slowly."""
+
     @property
     def trainable_variables(self):
         return [v for network in self.networks for v in network.trainable_variables]
@@ -318,16 +330,13 @@ class SRGAN:
         stage_1 = self.steps < self.pretrain_steps
         self.steps += 1
         if stage_1:
-            self.pretrain.reset_metrics()  # older Keras returns running means without it
             mse = self.pretrain.train_on_batch(low, images, return_dict=True)["loss"]
             if self.steps == self.pretrain_steps:
                 self.srresnet.set_weights(self.generator.get_weights())
             return {"pretrain_loss": float(mse)}
         ones, zeros = np.ones((len(images), 1), "float32"), np.zeros((len(images), 1), "float32")
-        self.combined.reset_metrics()
         targets = {"content": zeros, "adversarial": ones}
         g = self.combined.train_on_batch([low, images], targets, return_dict=True)
-        self.d_step.reset_metrics()
         d = self.d_step.train_on_batch([images, g["made"]], {"real": ones, "fake": zeros}, return_dict=True)
         return {
             "d_loss": float(d["loss"]),
