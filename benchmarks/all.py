@@ -6,7 +6,7 @@
 
 Each benchmark writes its own JSON beside this file; benchmarks/results.json has them all, those of earlier calls too.
 A benchmark that fails is named at the end, and the others go on. On two CPU cores `steps` takes about half an hour,
-`startup` 6, `scale` 10; `apply` hours, nearly all of them for SRGAN, whose result has 16 times the pixels.
+`startup` 6, `scale` 10; `apply` over an hour, nearly all of it for SRGAN, whose result has 16 times the pixels.
 """
 
 import argparse
