@@ -4,7 +4,7 @@
     python benchmarks/all.py steps startup     these parts alone
     python benchmarks/all.py --quick           does everything run? One round, tiny sizes, nothing is kept
 
-Each benchmark writes its own JSON beside this file; benchmarks/results.json has them all, those of earlier calls too.
+Each benchmark writes its own JSON beside this file. The table at the end has those of earlier calls too.
 A benchmark that fails is named at the end, and the others go on. On two CPU cores `steps` takes about half an hour,
 `startup` 6, `scale` 10; `apply` over an hour, nearly all of it for SRGAN, whose result has 16 times the pixels.
 """
@@ -85,7 +85,6 @@ def main():
         names = [name for part in plan(o.quick).values() for name in part if name not in failed]
         files = {name: output / f"{name}.json" for name in names}
         results = {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
-        (output / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     print("\nTimes of the others as multiples of the zoo's: medians, and the extremes of single rounds.\n")
     print(table([results[name] for name in plan(o.quick)["steps"] if name in results]))
     if failed:

@@ -91,6 +91,19 @@ def weights(path):
     return [np.array(keras.ops.convert_to_numpy(v)) for v in network.variables]
 
 
+def values(network, trainable_only=True):
+    variables = network.trainable_variables if trainable_only else network.variables
+    return [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
+
+
+def changed(network, before):
+    return [not np.array_equal(a, b) for a, b in zip(values(network), before, strict=True)]
+
+
+def count(network):
+    return sum(int(np.prod(v.shape)) for v in network.trainable_variables)
+
+
 def same_state(a, b):
     """Networks, optimisers, history and samples of two run folders are equal to the bit."""
     networks = [sorted(p.name for p in (run / "checkpoint").glob("*.keras")) for run in (a, b)]

@@ -65,6 +65,14 @@ def test_evaluation_of_its_own_source_leaves_out_what_was_trained_on(command, mo
 
 
 @pytest.mark.usefixtures("eager")
+def test_a_runs_own_folder_is_known_by_any_path(command, folder, monkeypatch):
+    monkeypatch.setattr(dcgan, "evaluate", lambda gan, train, test, metrics: {"images": {"count": test.count}})
+    command(dcgan, "--data", "pictures", "--epochs", 1, *TINY)
+    for source in ("pictures", "./pictures", folder):
+        assert command(dcgan, "--evaluate", source)[1].split()[-1] == "3"  # of the 30
+
+
+@pytest.mark.usefixtures("eager")
 def test_names_that_the_terminal_cannot_show(command, monkeypatch, tmp_path):
     for name in ("日本.png", "b.png"):
         iio.imwrite(tmp_path / name, np.zeros((20, 20, 3), np.uint8))
@@ -105,7 +113,8 @@ def test_before_the_first_checkpoint_options_may_change(command, refused, monkey
     monkeypatch.setattr(dcgan.DCGAN, "train_step", train_step)
     assert "--batch-size" in refused(dcgan, "--epochs", 1, *TINY)
     monkeypatch.setattr(dcgan.DCGAN, "train_step", step)
-    assert command(dcgan, "--epochs", 1, *TINY, "--batch-size", 4)[0] == 0
+    status, out, _ = command(dcgan, "--epochs", 1, *TINY, "--batch-size", 4)
+    assert status == 0 and "anew, with the options of this call alone" in out
     assert json.loads((tmp_path / "runs/dcgan/options.json").read_text())["batch_size"] == 4
 
 
@@ -251,7 +260,7 @@ def test_evaluate(command, tmp_path, monkeypatch):
         (["--devices", "all"], "JAX"),
         (["--evaluate"], "train it first"),
         (["--run", "a.txt"], "a.txt"),
-        (["--run", "tiny", "--data", "tiny"], "the folder of the images too"),
+        (["--run", "tiny", "--data", "tiny"], "is a folder of images too"),
         (["--evaluate", ""], "--evaluate is empty"),
         (["--weights", ""], "--weights is empty"),
     ],

@@ -7,13 +7,11 @@ import imageio.v3 as iio
 import keras
 import numpy as np
 import pytest
-from conftest import CYCLEGAN_TINY, interrupted, same_state
+from conftest import CYCLEGAN_TINY, count, interrupted, same_state, values
 from keras import ops
 
 from zoo import cyclegan, dataset, domains, sources
 from zoo.cyclegan import NETWORKS, CycleGAN, LinearDecay, Unpaired, build_discriminator, build_generator
-
-pytestmark = pytest.mark.filterwarnings("error:.*does not have any trainable weights")
 
 
 def tiny(**kwargs):
@@ -23,10 +21,6 @@ def tiny(**kwargs):
 
 def pictures(n, seed=0):
     return np.random.default_rng(seed).uniform(-1, 1, (n, 32, 32, 3)).astype("float32")
-
-
-def values(network):
-    return [np.array(ops.convert_to_numpy(v)) for v in network.trainable_variables]
 
 
 def moved(gan, before):
@@ -41,10 +35,6 @@ def moved(gan, before):
 
 def snapshot(gan):
     return {name: values(getattr(gan, name)) for name in NETWORKS}
-
-
-def count(network):
-    return sum(int(np.prod(v.shape)) for v in network.trainable_variables)
 
 
 def test_parameter_counts_are_the_papers():
@@ -406,6 +396,7 @@ def test_pairs_and_two_folders_on_the_command_line(command, folder, tmp_path):
         (["--data", "photos"], "photos has no domains A and B"),
         (["--data", "nowhere"], "there is no data set or path 'nowhere'"),
         (["--data-b", "photos"], "give --data too"),
+        (["--data", "one", "--data-b", "two", "--run", "./two"], "is a folder of images too"),
         (["--data", "one"], "too few for batches of 1"),
         (["--data", "photos", "--data-b", "nowhere"], "there is no data set or path 'nowhere'"),
         (["--cycle-weight", "-1"], "--cycle-weight"),

@@ -3,13 +3,12 @@
 import keras
 import numpy as np
 import pytest
+from conftest import changed, values
 from keras import ops
 from scipy.linalg import sqrtm
 
 from zoo import dataset, dcgan, metrics
 from zoo.dcgan import DCGAN, build_discriminator, build_generator
-
-pytestmark = pytest.mark.filterwarnings("error:.*does not have any trainable weights")
 
 
 def tiny(**kwargs):
@@ -19,15 +18,6 @@ def tiny(**kwargs):
 
 def pictures(n, seed=0):
     return np.random.default_rng(seed).uniform(-1, 1, (n, 28, 28, 1)).astype("float32")
-
-
-def values(network, trainable_only=True):
-    variables = network.trainable_variables if trainable_only else network.variables
-    return [np.array(ops.convert_to_numpy(v)) for v in variables]
-
-
-def changed(network, before):
-    return [not np.array_equal(a, b) for a, b in zip(values(network), before, strict=True)]
 
 
 def test_parameter_counts_are_the_papers():

@@ -1,22 +1,17 @@
 """The deblurrer's networks, blur and commands. Runs on every backend; tests/test_backends.py sees to that."""
 
 import json
-import os
-import signal
 
 import imageio.v3 as iio
 import keras
 import numpy as np
 import pytest
-from conftest import DEBLUR_TINY, same_state
-from keras import ops
+from conftest import DEBLUR_TINY, changed, interrupted, same_state, values
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from zoo import deblur
 from zoo.deblur import KINDS, Deblurrer, blur, build_discriminator, build_generator, draw_kernel
-
-pytestmark = pytest.mark.filterwarnings("error:.*does not have any trainable weights")
 
 
 def tiny(**kwargs):
@@ -29,14 +24,6 @@ def tiny(**kwargs):
 
 def pictures(n, seed=0):
     return np.random.default_rng(seed).uniform(-1, 1, (n, 32, 32, 3)).astype("float32")
-
-
-def values(network):
-    return [np.array(ops.convert_to_numpy(v)) for v in network.trainable_variables]
-
-
-def changed(network, before):
-    return [not np.array_equal(a, b) for a, b in zip(values(network), before, strict=True)]
 
 
 def photo(height=40, width=56):
@@ -161,18 +148,7 @@ def test_generator_file_needs_no_code_of_ours(tmp_path):
 def test_command_line(command, tmp_path, monkeypatch):
     args = ["--epochs", 2, *DEBLUR_TINY, "--run"]
     assert command(deblur, *args, "straight")[0] == 0
-    step = Deblurrer.train_step
-
-    def interrupted(gan, images):
-        if gan.steps == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-        return step(gan, images)
-
-    monkeypatch.setattr(Deblurrer, "train_step", interrupted)
-    assert command(deblur, *args, "parts")[0] == 130
-    monkeypatch.undo()
-    monkeypatch.chdir(tmp_path)
-    assert "after epoch 1, step 1" in command(deblur, *args, "parts")[1]
+    interrupted(command, monkeypatch, deblur, Deblurrer, 3, *args, "parts")
     same_state(tmp_path / "straight", tmp_path / "parts")
     Image.fromarray(photo(64, 80)).save(tmp_path / "photo.png")
     (tmp_path / "set").mkdir()

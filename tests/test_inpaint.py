@@ -15,7 +15,6 @@ from skimage.metrics import structural_similarity
 from zoo import dcgan, inpaint, metrics
 from zoo.inpaint import KINDS, Inpainter, context_weights, make_masks, paste, poisson
 
-pytestmark = pytest.mark.filterwarnings("error:.*does not have any trainable weights")
 CENTER = np.zeros((28, 28), bool)
 CENTER[7:21, 7:21] = True
 
@@ -234,6 +233,8 @@ def test_default_run_leaves_a_picture_and_a_film(command, trained, tmp_path):
     assert sorted(p.stat().st_mtime_ns for p in trained.rglob("*")) == before
     assert command(inpaint, "--iterations", 2, "--mask", "random", "--output", "a.png")[0] == 0
     assert (tmp_path / "a.png").exists() and (tmp_path / "a.gif").exists()
+    assert command(inpaint, "--iterations", 2, "--batch-size", 3, "--output", "b.png")[0] == 0
+    assert len(iio.imread(tmp_path / "b.png")) == 3 * 30 + 2
 
 
 def test_evaluate(command, trained, tmp_path):

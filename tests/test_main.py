@@ -139,16 +139,14 @@ def test_a_copied_model_does_what_the_zoo_does(name, tmp_path):
 @pytest.mark.parametrize("name", [*MODELS, *GROUND_FLOOR])
 def test_no_file_names_a_backend_or_another_model(name):
     source = (ROOT / "zoo" / f"{name}.py").read_text()
-    imported = {a.name.split(".")[0] for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Import) for a in n.names}
-    imported |= {
-        n.module.split(".")[0] for n in ast.walk(ast.parse(source)) if isinstance(n, ast.ImportFrom) and n.module
-    }
+    nodes = [n for n in ast.walk(ast.parse(source)) if isinstance(n, (ast.Import, ast.ImportFrom))]
+    imported = {part for n in nodes for a in n.names for part in f"{getattr(n, 'module', '')}.{a.name}".split(".")}
     assert not imported & {"tensorflow", "jax", "torch"}
     assert not imported & set(MODELS)
 
 
-SHARED = ("Player", "Batches", "to_uint8", "probability", "ground_floor")
-UNPAIRED = ("Unpaired", "sketch", "sketches", "instance_norm")
+SHARED = ("Player", "Batches", "to_uint8", "probability", "ground_floor", "sketch")
+UNPAIRED = ("Unpaired", "sketches", "instance_norm")
 
 
 def test_shared_blocks_are_identical():
@@ -163,6 +161,17 @@ def test_shared_blocks_are_identical():
     assert set(blocks) == {*SHARED, *UNPAIRED}
     for block, copies in blocks.items():
         assert len(copies) > 1 and len(set(copies)) == 1, block
+
+
+def test_training_loops_are_identical():
+    loops = []
+    for name in MODELS:
+        text = (ROOT / "zoo" / f"{name}.py").read_text()
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and node.name == "train":
+                start = next(n for n in node.body if ast.get_source_segment(text, n).startswith("history = "))
+                loops.append(text.splitlines()[start.lineno - 1 : node.end_lineno])
+    assert len(loops) == 6 and all(loop == loops[0] for loop in loops)
 
 
 def test_no_paths_of_this_machine():

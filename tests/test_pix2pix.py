@@ -1,7 +1,6 @@
 """Pix2pix's networks, tasks and commands. Runs on every backend; tests/test_backends.py sees to that."""
 
 import json
-import signal
 import warnings
 
 import imageio.v3 as iio
@@ -9,15 +8,13 @@ import keras
 import numpy as np
 import pytest
 import skimage
-from conftest import PIX2PIX_TINY, same_state
+from conftest import PIX2PIX_TINY, changed, count, interrupted, same_state, values
 from keras import layers, ops
 from PIL import Image
 from skimage import color
 
 from zoo import metrics, pix2pix
 from zoo.pix2pix import Pix2Pix, build_discriminator, build_generator, colorize, sketch, to_lab
-
-pytestmark = pytest.mark.filterwarnings("error:.*does not have any trainable weights")
 
 
 def tiny(**kwargs):
@@ -32,18 +29,6 @@ def pictures(n, seed=0, channels=3):
 def photo(height=40, width=56, seed=0):
     small = np.random.default_rng(seed).integers(0, 256, (height // 8, width // 8, 3), np.uint8)
     return np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC))
-
-
-def values(network):
-    return [np.array(ops.convert_to_numpy(v)) for v in network.trainable_variables]
-
-
-def changed(network, before):
-    return [not np.array_equal(a, b) for a, b in zip(values(network), before, strict=True)]
-
-
-def count(network):
-    return sum(int(np.prod(v.shape)) for v in network.trainable_variables)
 
 
 def test_parameter_counts_are_the_papers():
@@ -307,30 +292,12 @@ def test_prepared_batches_are_the_same(folder):
     assert tiny().train_step(prepared[0]) == tiny().train_step(plain[0])
 
 
-def interrupted(command, monkeypatch, step, *args):
-    """A run that gets a signal in the given step, and is then called again."""
-    train_step = Pix2Pix.train_step
-
-    def stop(gan, images):
-        if gan.steps == step:
-            signal.raise_signal(signal.SIGTERM)
-        return train_step(gan, images)
-
-    monkeypatch.setattr(Pix2Pix, "train_step", stop)
-    assert command(pix2pix, *args)[0] == 128 + signal.SIGTERM
-    monkeypatch.undo()
-    status, out, _ = command(pix2pix, *args)
-    assert status == 0 and "going on after epoch 1, step 2" in out
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("eager")
 def test_command_line(command, tmp_path, monkeypatch):
     args = ["--epochs", 2, *PIX2PIX_TINY]
     assert command(pix2pix, *args, "--run", tmp_path / "straight")[0] == 0
-    monkeypatch.chdir(tmp_path)
-    interrupted(command, monkeypatch, 4, *args, "--run", tmp_path / "parts")
-    monkeypatch.chdir(tmp_path)
+    interrupted(command, monkeypatch, pix2pix, Pix2Pix, 4, *args, "--run", "parts")
     same_state(tmp_path / "straight", tmp_path / "parts")
     status, out, _ = command(pix2pix, "--evaluate", "--run", "straight")
     result = json.loads((tmp_path / "straight/evaluation.json").read_text())

@@ -10,7 +10,7 @@ import imageio.v3 as iio
 import keras
 import numpy as np
 import pytest
-from conftest import SRGAN_TINY, same_state
+from conftest import SRGAN_TINY, changed, same_state, values
 from keras import layers, ops
 from PIL import Image
 from skimage import color
@@ -26,8 +26,6 @@ from zoo.srgan import (
     find_vgg,
     pixel_shuffle,
 )
-
-pytestmark = pytest.mark.filterwarnings("error:.*does not have any trainable weights")
 
 
 def small_features():
@@ -46,14 +44,6 @@ def tiny(**kwargs):
 
 def pictures(n, seed=0):
     return np.random.default_rng(seed).uniform(-1, 1, (n, 32, 32, 3)).astype("float32")
-
-
-def values(network):
-    return [np.array(ops.convert_to_numpy(v)) for v in network.trainable_variables]
-
-
-def changed(network, before):
-    return [not np.array_equal(a, b) for a, b in zip(values(network), before, strict=True)]
 
 
 def test_parameter_counts_are_the_papers():

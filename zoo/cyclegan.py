@@ -136,6 +136,8 @@ class Player(keras.Model):
     """
 
     def __init__(self, inputs, outputs, networks, **kwargs):
+        if isinstance(outputs, dict):  # Keras takes the names from layers
+            outputs = {name: layers.Identity(name=name, dtype="float32")(x) for name, x in outputs.items()}
         super().__init__(inputs, outputs, **kwargs)
         self.networks = networks
 
@@ -267,7 +269,6 @@ class CycleGAN:
         if identity_weight:  # an image that is one of the domain already should stay as it is
             outputs |= {"identity_a": self.generator_ba(a), "identity_b": self.generator_ab(b)}
             weights |= dict.fromkeys(("identity_a", "identity_b"), identity_weight * cycle_weight)
-        outputs = {name: layers.Identity(name=name, dtype="float32")(output) for name, output in outputs.items()}
         self.combined = Combined([a, b], outputs, [self.generator_ab, self.generator_ba], name="combined")
         # Least squares in place of cross entropy (Section 4). The fakes have no loss of their own.
         losses = {name: "mse" if name.startswith("adversarial") else "mae" for name in weights}
@@ -278,10 +279,7 @@ class CycleGAN:
 
     def _discriminator_step(self, discriminator, optimizer):
         real, fake = keras.Input((self.size, self.size, 3)), keras.Input((self.size, self.size, 3))
-        outputs = {
-            "real": layers.Identity(name="real", dtype="float32")(discriminator(real)),
-            "fake": layers.Identity(name="fake", dtype="float32")(discriminator(fake)),
-        }
+        outputs = {"real": discriminator(real), "fake": discriminator(fake)}
         player = Player([real, fake], outputs, [discriminator], name=f"{discriminator.name}_step")
         # Section 7.1 halves D's loss; Adam divides that out again, so that it shows in the log alone.
         scores, halves = {"real": [mean_output], "fake": [mean_output]}, {"real": 0.5, "fake": 0.5}
@@ -460,8 +458,8 @@ def main(argv=None):
 
     def sample():
         fake_b, fake_a = gan.translate(real_a, "AtoB"), gan.translate(real_b, "BtoA")
-        columns = [real_a, fake_b, gan.translate(fake_b, "BtoA"), real_b, fake_a, gan.translate(fake_a, "AtoB")]
-        return runs.grid(np.stack([image for row in zip(*columns, strict=False) for image in row]), 6)
+        back_a, back_b = gan.translate(fake_b, "BtoA"), gan.translate(fake_a, "AtoB")
+        return runs.columns(real_a, fake_b, back_a, real_b, fake_a, back_b)
 
     with runs.errors(dataset.DataError), runs.Run(o, gan, sample) as run:
         gan.train(Unpaired(a, b), o.epochs, callbacks=[run], **run.position)

@@ -228,7 +228,7 @@ def _stack(images):
 
 @functools.lru_cache(maxsize=8)
 def _shuffled(count, seed, epoch, turn):
-    return np.random.default_rng((seed, epoch, turn, 0)).permutation(count)
+    return np.random.default_rng((seed, epoch, turn)).permutation(count)
 
 
 def load(
@@ -262,6 +262,7 @@ def load(
 
     Raises:
         DataError: the source is not there or holds no usable images.
+        OSError: a data set with two domains can't be downloaded.
     """
     items = sources.find(str(source), split, domain)
     if not len(items):

@@ -101,6 +101,8 @@ class Player(keras.Model):
     """
 
     def __init__(self, inputs, outputs, networks, **kwargs):
+        if isinstance(outputs, dict):  # Keras takes the names from layers
+            outputs = {name: layers.Identity(name=name, dtype="float32")(x) for name, x in outputs.items()}
         super().__init__(inputs, outputs, **kwargs)
         self.networks = networks
 
@@ -189,10 +191,7 @@ class DCGAN:
 
         # D's step: real and fake images go through D apart, so that each has its own batch statistics.
         image, z = keras.Input(image_shape), keras.Input((latent_dim,))
-        outputs = {
-            "real": layers.Identity(name="real", dtype="float32")(discriminator(image)),
-            "fake": layers.Identity(name="fake", dtype="float32")(discriminator(ops.stop_gradient(generator(z)))),
-        }
+        outputs = {"real": discriminator(image), "fake": discriminator(ops.stop_gradient(generator(z)))}
         self.d_step = Player([image, z], outputs, [discriminator], name="d_step")
         scores = {"real": [probability], "fake": [probability]}
         optimizer = keras.optimizers.Adam(learning_rate, beta_1=0.5)

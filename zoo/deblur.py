@@ -140,6 +140,8 @@ class Player(keras.Model):
     """
 
     def __init__(self, inputs, outputs, networks, **kwargs):
+        if isinstance(outputs, dict):  # Keras takes the names from layers
+            outputs = {name: layers.Identity(name=name, dtype="float32")(x) for name, x in outputs.items()}
         super().__init__(inputs, outputs, **kwargs)
         self.networks = networks
 
@@ -247,19 +249,16 @@ class Deblurrer:
             return keras.optimizers.Adam(rate, beta_1=0.5)
 
         # G's step: the pixels should be the sharp image's, and D, which stays put, should take the result for real.
-        outputs = {"pixel": layers.Identity(name="pixel", dtype="float32")(restored)}
+        outputs = {"pixel": restored}
         losses, weights = {"pixel": {"l1": "mae", "l2": "mse"}[loss]}, {"pixel": 1.0}
         if adversarial_weight:
-            outputs["adversarial"] = layers.Identity(name="adversarial", dtype="float32")(discriminator(restored))
+            outputs["adversarial"] = discriminator(restored)
             losses["adversarial"], weights["adversarial"] = bce, adversarial_weight
         self.combined = Combined(blurred, outputs, [generator], name="combined")
         self.combined.compile(adam(), loss=losses, loss_weights=weights)
 
         # D's step: real and fake images go through D apart, so that each has its own batch statistics.
-        outputs = {
-            "real": layers.Identity(name="real", dtype="float32")(discriminator(sharp)),
-            "fake": layers.Identity(name="fake", dtype="float32")(discriminator(made)),
-        }
+        outputs = {"real": discriminator(sharp), "fake": discriminator(made)}
         self.d_step = Player([sharp, made], outputs, [discriminator], name="d_step")
         scores = {"real": [probability], "fake": [probability]}
         self.d_step.compile(adam(), loss={"real": bce, "fake": bce}, metrics=scores)
@@ -455,8 +454,7 @@ def main(argv=None):
     blurred = [blur(image, kernel) for image, kernel in zip(sharp, kernels, strict=True)]
 
     def sample():
-        rows = zip(sharp, blurred, gan.restore(blurred), strict=True)
-        return runs.grid(np.stack([image for row in rows for image in row]), 3)
+        return runs.columns(sharp, blurred, gan.restore(blurred))
 
     with runs.errors(dataset.DataError), runs.Run(o, gan, sample) as run:
         gan.train(images, o.epochs, callbacks=[run], **run.position)

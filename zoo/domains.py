@@ -87,8 +87,9 @@ def take(source, n, size=64, split="test", source_b=None, draw=None, halves=True
     return a.take(n), b.take(n), False
 
 
-def mean_image(images, n=200):
-    """The mean of n images of a domain (dataset.Images), or of all where they are fewer, cut as for a test; uint8."""
+def mean_image(images):
+    """The mean of 200 images of a domain (dataset.Images), or of all where they are fewer, cut as for a test; uint8."""
+    n = 200
     if images.crop != "zoom":
         images.jitter, images.flip, n = 1, False, min(n, images.count)
     images.steps = n

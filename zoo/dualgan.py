@@ -143,6 +143,8 @@ class Player(keras.Model):
     """
 
     def __init__(self, inputs, outputs, networks, **kwargs):
+        if isinstance(outputs, dict):  # Keras takes the names from layers
+            outputs = {name: layers.Identity(name=name, dtype="float32")(x) for name, x in outputs.items()}
         super().__init__(inputs, outputs, **kwargs)
         self.networks = networks
 
@@ -269,7 +271,6 @@ class DualGAN:
             "recovery_a": self.generator_ba(fake_b),
             "recovery_b": self.generator_ab(fake_a),
         }
-        outputs = {name: layers.Identity(name=name, dtype="float32")(output) for name, output in outputs.items()}
         self.combined = Combined([a, b], outputs, [self.generator_ab, self.generator_ba], name="combined")
         weights = dict(zip(("recovery_a", "recovery_b"), recovery_weights, strict=True))
         losses = dict.fromkeys(weights, "mae") | dict.fromkeys(("adversarial_a", "adversarial_b"), mean_output)
@@ -293,10 +294,7 @@ class DualGAN:
 
     def _critic_step(self, critic, learning_rate):
         real, fake = keras.Input((self.size, self.size, 3)), keras.Input((self.size, self.size, 3))
-        outputs = {
-            "real": layers.Identity(name="real", dtype="float32")(critic(real)),
-            "fake": layers.Identity(name="fake", dtype="float32")(critic(fake)),
-        }
+        outputs = {"real": critic(real), "fake": critic(fake)}
         player = Player([real, fake], outputs, [critic], name=f"{critic.name}_step")
         losses, weights = {"real": mean_output, "fake": mean_output}, {"real": -1, "fake": 1}  # the loss is -gap
         player.compile(self._rmsprop(learning_rate), loss=losses, loss_weights=weights)
@@ -482,8 +480,8 @@ def main(argv=None):
 
     def sample():
         fake_b, fake_a = gan.translate(real_a, "AtoB"), gan.translate(real_b, "BtoA")
-        columns = [real_a, fake_b, gan.translate(fake_b, "BtoA"), real_b, fake_a, gan.translate(fake_a, "AtoB")]
-        return runs.grid(np.stack([image for row in zip(*columns, strict=False) for image in row]), 6)
+        back_a, back_b = gan.translate(fake_b, "BtoA"), gan.translate(fake_a, "AtoB")
+        return runs.columns(real_a, fake_b, back_a, real_b, fake_a, back_b)
 
     with runs.errors(dataset.DataError), runs.Run(o, gan, sample) as run:
         gan.train(Unpaired(a, b), o.epochs, callbacks=[run], **run.position)

@@ -37,9 +37,8 @@ import keras
 import numpy as np
 from keras import ops
 from PIL import Image
-from scipy import sparse
 from scipy.ndimage import uniform_filter
-from scipy.sparse.linalg import spsolve
+from scipy.sparse.linalg import LaplacianNd, spsolve
 from skimage.restoration import inpaint_biharmonic
 
 # Kinds of holes, and how much of the side (random: of the pixels) is missing unless `share` says otherwise.
@@ -119,9 +118,8 @@ def poisson(images, generated, masks):
     That is G(z) plus the smoothest correction that leads over to the known pixels, one whose Laplacian is 0.
     """
     size = masks.shape[1]
-    difference = sparse.diags([-1.0, 1.0], [0, 1], shape=(size - 1, size))
-    # Of neighbours inside the image alone, so that a hole may reach its edge.
-    laplacian = sparse.kronsum(difference.T @ difference, difference.T @ difference).tocsr()
+    # Neumann: of neighbours inside the image alone, so that a hole may reach its edge.
+    laplacian = LaplacianNd((size, size), boundary_conditions="neumann", dtype=float).tosparse().tocsr()
     result = paste(images, generated, masks)
     for image, made, filled, mask in zip(images, generated, result, masks, strict=True):
         hole = mask.ravel()
@@ -421,7 +419,7 @@ def main(argv=None):
             if not source:
                 raise ValueError(f"{o.gan} does not say what it was trained on: give --data SOURCE")
             images = dataset.load(source, size, channels, split=split, crop=trained.get("crop"))
-            images = images.take(256 if o.evaluate else 8)
+            images = images.take(256 if o.evaluate else min(8, o.batch_size))
             Path(o.run).mkdir(parents=True, exist_ok=True)
             files = [Path(o.output or Path(o.run) / "output.png")]
         for file in files:  # not only after a long search
@@ -456,8 +454,7 @@ def main(argv=None):
             pictures = completed
         else:
             masked = paste(images, np.full_like(images, 255), masks)
-            rows = zip(images, masked, generated, completed, biharmonic(images, masks), strict=True)
-            pictures = [runs.grid(np.stack([image for row in rows for image in row]), 5)]
+            pictures = [runs.columns(images, masked, generated, completed, biharmonic(images, masks))]
             runs.save_gif(files[0].with_suffix(".gif"), frames)
         for file, picture in zip(files, pictures, strict=True):
             runs.save_picture(file, picture)

@@ -56,7 +56,7 @@ def targets(photos, output, suffix):
     return [(photo, target) for target, photo in written.items()]
 
 
-def apply(source, target, restore, scale=1, tile=256, halo=16, multiple=1, batch_size=1, colour=False):
+def apply(source, target, restore, scale=1, tile=256, halo=16, multiple=1, colour=False):
     """Sends the photo file `source` through `restore`, tile by tile, and writes the file `target`.
 
     The photo is turned upright. Grey stays grey, alpha is enlarged by Pillow, the ICC profile is kept where it fits.
@@ -66,12 +66,11 @@ def apply(source, target, restore, scale=1, tile=256, halo=16, multiple=1, batch
         source: a file of one of the formats READABLE.
         target: .png, .jpg, .jpeg, .webp, .tif or .tiff; it is replaced when the new one is complete. JPEG has no alpha:
             the photo is laid over white.
-        restore: function uint8 (n, h, w, 3) -> uint8 (n, h * scale, w * scale, 3). All calls have the same n, h and w.
+        restore: function uint8 (1, h, w, 3) -> uint8 (1, h * scale, w * scale, 3). All calls have the same h and w.
         scale: int, how many times larger the photo becomes.
         tile: the longest side of a tile, in pixels of the source, without the halo. Less is less memory.
         halo: pixels of the source that a tile sees on every side of it; the photo is mirrored at its edges.
         multiple: h and w, and where a tile begins, are multiples of it: the total stride of the network.
-        batch_size: the largest n; a batch lies within one row of tiles.
         colour: a grey photo comes back in colour.
 
     Raises:
@@ -94,7 +93,7 @@ def apply(source, target, restore, scale=1, tile=256, halo=16, multiple=1, batch
     mode = ("L" if colours.shape[2] == 1 else "RGB") + ("A" if alpha else "")
     if format == "WEBP" and mode in ("L", "LA"):
         icc = None  # it is stored as RGB
-    bands = _bands(colours, alpha, restore, scale, tile, halo, multiple, batch_size)
+    bands = _bands(colours, alpha, restore, scale, tile, halo, multiple)
 
     part = target.with_name(f"{target.name}.{os.getpid()}.part")  # another process may write the same photo
     try:
@@ -146,13 +145,7 @@ def _channels(image):
     return pixels[..., : len(mode)], image.getchannel("A") if alpha else None, icc
 
 
-def _mirrored(start, stop, side):
-    """Indices start, ..., stop - 1 into an axis of length `side` that is mirrored at its ends, again and again."""
-    indices = np.arange(start, stop) % (2 * side)
-    return np.minimum(indices, 2 * side - 1 - indices)
-
-
-def _bands(colours, alpha, restore, scale, tile, halo, multiple, batch_size):
+def _bands(colours, alpha, restore, scale, tile, halo, multiple):
     """Yields the result from top to bottom, a row of tiles at a time: uint8 (rows, width, channels).
 
     A band is valid until the next one is asked for: they share their memory.
@@ -162,31 +155,27 @@ def _bands(colours, alpha, restore, scale, tile, halo, multiple, batch_size):
     # As many tiles as `tile` asks for, but of even size: no tile lies mostly outside the photo.
     tall, wide = (math.ceil(s / math.ceil(s / tile) / multiple) * multiple for s in (height, width))
     tops, lefts = range(0, height, tall), range(0, width, wide)
-    n = math.ceil(len(lefts) / math.ceil(len(lefts) / batch_size))
-    shape = (n, (tall + 2 * halo) * scale, (wide + 2 * halo) * scale, 3)
+    # Where the pixels of the mirrored photo come from.
+    down = np.pad(np.arange(height), (halo, halo + tall), mode="symmetric")
+    across = np.pad(np.arange(width), (halo, halo + wide), mode="symmetric")
+    shape = (1, (tall + 2 * halo) * scale, (wide + 2 * halo) * scale, 3)
     count = len(tops) * len(lefts)
     progress = keras.utils.Progbar(count, unit_name="tile") if count > 1 else None
-    done = 0
 
     buffer = np.empty((min(tall, height) * scale, width * scale, channels + bool(alpha)), np.uint8)
     for top in tops:
         bottom = min(top + tall, height)
         band = buffer[: (bottom - top) * scale]
-        rows = _mirrored(top - halo, top + tall + halo, height)
-        for first in range(0, len(lefts), n):
-            some = lefts[first : first + n]
-            tiles = [colours[np.ix_(rows, _mirrored(left - halo, left + wide + halo, width))] for left in some]
-            tiles += tiles[-1:] * (n - len(tiles))
-            restored = restore(np.repeat(tiles, 3 // channels, axis=3))
+        for left in lefts:
+            seen = np.ix_(down[top : top + tall + 2 * halo], across[left : left + wide + 2 * halo])
+            restored = restore(np.repeat(colours[seen][None], 3 // channels, axis=3))
             if restored.shape != shape or restored.dtype != np.uint8:
                 raise ValueError(f"restore gave {restored.dtype} {restored.shape} instead of uint8 {shape}")
-            for left, picture in zip(some, restored, strict=False):  # without the copies that fill the batch
-                place = band[:, left * scale : (left + wide) * scale, :channels]
-                inner = picture[halo * scale :, halo * scale :][: place.shape[0], : place.shape[1]]
-                place[:] = inner if channels == 3 else np.asarray(Image.fromarray(inner).convert("L"))[..., None]
-            done += len(some)
+            place = band[:, left * scale : (left + wide) * scale, :channels]
+            inner = restored[0, halo * scale :, halo * scale :][: place.shape[0], : place.shape[1]]
+            place[:] = inner if channels == 3 else np.asarray(Image.fromarray(inner).convert("L"))[..., None]
             if progress:
-                progress.update(done)
+                progress.add(1)
         if alpha:
             # Pillow looks at the rows around the box too, so there are no seams; but which direction it enlarges first,
             # if left to it, depends on the height of the band, and changes the result.

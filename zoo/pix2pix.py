@@ -50,6 +50,7 @@ from skimage.filters import gaussian
 
 CHANNELS = {"colorize": (1, 2), "sketch": (1, 3), "pairs": (3, 3)}  # of the input, of the output
 PATCHES = {1: 0, 16: 1, 70: 3, 286: 5}  # receptive field of D: its layers of stride 2
+MOST = 500  # images to evaluate on
 
 
 def build_generator(size=256, in_channels=1, out_channels=2, filters=64, dropout=0.5, norm="instance", skips=True):
@@ -171,6 +172,8 @@ class Player(keras.Model):
     """
 
     def __init__(self, inputs, outputs, networks, **kwargs):
+        if isinstance(outputs, dict):  # Keras takes the names from layers
+            outputs = {name: layers.Identity(name=name, dtype="float32")(x) for name, x in outputs.items()}
         super().__init__(inputs, outputs, **kwargs)
         self.networks = networks
 
@@ -285,19 +288,16 @@ class Pix2Pix:
 
         # G's step: the output should be the target, and D, which stays put, should take it for that.
         fake = generator(x)
-        outputs = {"l1": layers.Identity(name="l1", dtype="float32")(fake)}
+        outputs = {"l1": fake}
         losses, weights = {"l1": "mae"}, {"l1": l1_weight}
         if adversarial_weight:
-            outputs["adversarial"] = layers.Identity(name="adversarial", dtype="float32")(discriminator([x, fake]))
+            outputs["adversarial"] = discriminator([x, fake])
             losses["adversarial"], weights["adversarial"] = bce, adversarial_weight
         self.combined = Combined(x, outputs, [generator], name="combined")
         self.combined.compile(adam(), loss=losses, loss_weights=weights)
 
         # D's step: real and fake images go through D apart, so that with `--norm batch` each has its own statistics.
-        outputs = {
-            "real": layers.Identity(name="real", dtype="float32")(discriminator([x, target])),
-            "fake": layers.Identity(name="fake", dtype="float32")(discriminator([x, made])),
-        }
+        outputs = {"real": discriminator([x, target]), "fake": discriminator([x, made])}
         self.d_step = Player([x, target, made], outputs, [discriminator], name="d_step")
         # Section 3.3 halves D's loss; Adam divides that out again, so that it shows in the log alone.
         scores, halves = {"real": [probability], "fake": [probability]}, {"real": 0.5, "fake": 0.5}
@@ -428,19 +428,19 @@ def as_pictures(gan, images):
     return np.repeat(to_uint8(x), 3 // x.shape[-1], axis=-1), to_uint8(target)
 
 
-def evaluate(gan, images, metrics, train=None, n=500):
-    """Means over the first n of `images` (dataset.Images), at the training size: {row: {column: number}}.
+def evaluate(gan, images, metrics, train=None):
+    """Means over the first MOST of `images` (dataset.Images), at the training size: {row: {column: number}}.
 
     The rows are G's output, and what one has without G: the grey photo; or the input as it is, and, where there are
     images to `train` on, the mean of their targets. PSNR in dB is on RGB, SSIM on Y, L1 in grey levels. The ab error,
     the mean distance of the colours in CIELAB, rewards grey: read it together with the colourfulness, and that beside
     the truth's.
     """
-    inputs, targets = as_pictures(gan, images.take(n))
+    inputs, targets = as_pictures(gan, images.take(MOST))
     grey = gan.task == "colorize"
     rows = {"grey" if grey else "input": inputs, "output": gan.translate(inputs)}
     if train:
-        mean = as_pictures(gan, train.take(n))[1].mean(0)
+        mean = as_pictures(gan, train.take(MOST))[1].mean(0)
         rows["mean target"] = [np.rint(mean).astype(np.uint8)] * len(targets)
     result = {}
     for name, pictures in rows.items():
@@ -512,7 +512,7 @@ def main(argv=None):
                 if o.task != "colorize" and not o.weights:
                     train = load(o.data, "train")
                     train.jitter = 1  # the mean of what is not enlarged, as the test images are not
-                print(f"on {min(test.count, 500)} images")
+                print(f"on {min(test.count, MOST)} images")
                 runs.report(o, evaluate(gan, test, metrics, train))
             else:
                 for source, target in photos.targets(o.apply, o.output, gan.task):
@@ -525,8 +525,7 @@ def main(argv=None):
     inputs, targets = as_pictures(gan, held_out)
 
     def sample():
-        rows = zip(inputs, gan.translate(inputs), targets, strict=True)
-        return runs.grid(np.stack([image for row in rows for image in row]), 3)
+        return runs.columns(inputs, gan.translate(inputs), targets)
 
     with runs.errors(dataset.DataError), runs.Run(o, gan, sample) as run:
         gan.train(images, o.epochs, callbacks=[run], **run.position)

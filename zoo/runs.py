@@ -46,7 +46,7 @@ FREE = {"run", "fresh", "epochs", "devices"}
 
 def fail(message):
     """Ends the program with one line on stderr and exit status 2."""
-    print(f"error: {message}", file=sys.stderr)
+    print("error:", " ".join(str(message).split()), file=sys.stderr)
     raise SystemExit(2)
 
 
@@ -59,11 +59,11 @@ def errors(*kinds, knobs="--batch-size, --size or --filters"):
     try:
         yield
     except kinds as error:
-        fail(" ".join(str(error).split()))
+        fail(error)
     except OSError as error:
         full = error.errno == errno.ENOSPC or "No space left" in str(error)
         advice = "; free some space and run the same command again, it goes on from the last checkpoint" if full else ""
-        fail(" ".join(str(error).split()) + advice)
+        fail(f"{error}{advice}")
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except Exception as error:
@@ -149,8 +149,9 @@ def parse(parser, argv, actions, free=(), later=()):
     saved = {} if options.fresh or (acting and options.weights) else saved_options(Path(options.run))
     if saved.get("model", model) != model:
         fail(f"{options.run} is a run of {saved['model']}: give another --run")
-    if os.path.realpath(options.run) == os.path.realpath(options.data):
-        fail(f"--run {options.run} is the folder of the images too, and would be trained on: give another")
+    sources = filter(None, (options.data, getattr(options, "data_b", None)))
+    if os.path.realpath(options.run) in map(os.path.realpath, sources):
+        fail(f"--run {options.run} is a folder of images too, and would be trained on: give another")
     if acting and options.fresh:
         fail(f"--fresh starts a training, and {acting[0]} uses a trained run: leave one of them out")
     if acting and not (saved or options.weights):
@@ -168,6 +169,8 @@ def parse(parser, argv, actions, free=(), later=()):
     elif acting or any((Path(options.run) / name).exists() for name in CHECKPOINTS):
         anew = "" if acting else ", or --fresh to start anew"
         fail(f"{options.run} was made with {', '.join(clash)}: give the same, another --run{anew}")
+    else:  # some of what is saved there followed from the rest: all of it is forgotten
+        print(f"{options.run} has no checkpoint yet: it begins anew, with the options of this call alone")
     if options.devices == "all" and not acting:
         if keras.backend.backend() != "jax":
             fail("--devices all needs the JAX backend: set the environment variable KERAS_BACKEND=jax")
@@ -213,8 +216,8 @@ def _load_generator(file, gan):
     try:
         gan.generator.load_weights(file)
     except Exception as error:  # whatever Keras and h5py raise
-        reason = f"{file} can't be loaded into this generator ({error})"
-        fail(" ".join(reason.split()) + ": give the options that it was trained with, such as --filters")
+        advice = "give the options that it was trained with, such as --filters"
+        fail(f"{file} can't be loaded into this generator ({error}): {advice}")
 
 
 class Run(keras.callbacks.Callback):
@@ -470,11 +473,18 @@ def grid(images, columns=None):
     return montage(images, grid_shape=(rows, columns), padding_width=2, fill=white, channel_axis=-1)
 
 
+def columns(*series):
+    """Series of uint8 images (count, height, width, channels) as columns of one picture, as long as the shortest."""
+    return grid(np.stack([image for row in zip(*series, strict=False) for image in row]), len(series))
+
+
 def held_out(options):
     """The source and split that --evaluate asks for, or without it (or of the run's own source) the held-out half."""
-    if isinstance(options.evaluate, str) and options.evaluate != options.data:
-        return options.evaluate, "all"
-    return options.data, "test"
+    data, source = options.data, options.evaluate
+    if not isinstance(source, str) or source == data:
+        return data, "test"
+    same = data and os.path.exists(data) and os.path.exists(source) and os.path.samefile(data, source)
+    return (data, "test") if same else (source, "all")
 
 
 def output(options, image):

@@ -270,9 +270,7 @@ def _side_by_side(a, b):
 class Arrays:
     """Images in memory: uint8 (count, height, width) or (count, height, width, 1 or 3)."""
 
-    domain = None
-
-    def __init__(self, name, images, labels=None):
+    def __init__(self, name, images, labels=None, domain=None):
         images = images[..., 0] if images.ndim == 4 and images.shape[3] == 1 else images
         if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] != 3):
             raise DataError(
@@ -283,7 +281,7 @@ class Arrays:
             if len(labels) != len(images) or labels.dtype.kind not in "iu":
                 found = f"{len(labels)} labels {labels.dtype} for {len(images)} images"
                 raise DataError(f"{name} has {found}: each image wants one whole number")
-        self.name, self.images, self.labels = name, images, labels
+        self.name, self.images, self.labels, self.domain = name, images, labels, domain
 
     def __len__(self):
         return len(self.images)
@@ -295,9 +293,8 @@ class Arrays:
         return f"image {index} of {self.name}"
 
     def subset(self, indices):
-        result = Arrays(self.name, self.images[indices], None if self.labels is None else self.labels[indices])
-        result.domain = self.domain
-        return result
+        labels = None if self.labels is None else self.labels[indices]
+        return Arrays(self.name, self.images[indices], labels, self.domain)
 
 
 def to_8bit(image, channels):

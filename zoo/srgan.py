@@ -192,6 +192,8 @@ class Player(keras.Model):
     """
 
     def __init__(self, inputs, outputs, networks, **kwargs):
+        if isinstance(outputs, dict):  # Keras takes the names from layers
+            outputs = {name: layers.Identity(name=name, dtype="float32")(x) for name, x in outputs.items()}
         super().__init__(inputs, outputs, **kwargs)
         self.networks = networks
 
@@ -299,11 +301,7 @@ class SRGAN:
         drop = keras.optimizers.schedules.PiecewiseConstantDecay([max(1, gan_steps // 2)], [1e-4, 1e-5])
         bce = keras.losses.BinaryCrossentropy(from_logits=True)
         error = ops.mean(ops.square(vgg(fake) - vgg(high)), axis=(1, 2, 3))
-        outputs = {
-            "made": layers.Identity(name="made", dtype="float32")(fake),
-            "content": layers.Identity(name="content", dtype="float32")(error),
-            "adversarial": layers.Identity(name="adversarial", dtype="float32")(discriminator(fake)),
-        }
+        outputs = {"made": fake, "content": error, "adversarial": discriminator(fake)}
         self.combined = Combined([low, high], outputs, [generator], name="combined")
         self.combined.compile(
             keras.optimizers.Adam(drop),
@@ -313,10 +311,7 @@ class SRGAN:
 
         # Stage 2, D's step: real and fake images go through D apart, so that each has its own batch statistics.
         made = keras.Input((size, size, 3))
-        outputs = {
-            "real": layers.Identity(name="real", dtype="float32")(discriminator(high)),
-            "fake": layers.Identity(name="fake", dtype="float32")(discriminator(made)),
-        }
+        outputs = {"real": discriminator(high), "fake": discriminator(made)}
         self.d_step = Player([high, made], outputs, [discriminator], name="d_step")
         scores = {"real": [probability], "fake": [probability]}
         self.d_step.compile(keras.optimizers.Adam(drop), loss={"real": bce, "fake": bce}, metrics=scores)
@@ -504,6 +499,7 @@ def main(argv=None):
         if not (o.apply or o.evaluate):
             images = dataset.load(o.data, o.size, 3, o.batch_size, crop="random", flip=True, seed=o.seed)
             o.steps_per_epoch = images.steps = o.steps_per_epoch or max(len(images), least)
+            crops = dataset.load(o.data, 2 * o.size, 3, 1, "test", "random").take(4)
             if o.epochs > o.pretrain_epochs:
                 vgg, o.vgg = find_vgg(o.vgg, o.vgg_layer)
         keras.utils.set_random_seed(o.seed)  # the same first weights, whatever VGG19 has drawn
@@ -533,14 +529,10 @@ def main(argv=None):
                     print(f"wrote {target}")
         return
 
-    with runs.errors(dataset.DataError):
-        crops = dataset.load(o.data, 2 * o.size, 3, 1, "test", "random").take(4)
-
     def sample():
         low = downscale(crops, o.scale)
         enlarged = [Image.fromarray(i).resize((2 * o.size, 2 * o.size), Image.Resampling.BICUBIC) for i in low]
-        rows = zip(map(np.asarray, enlarged), gan.upscale(low), crops, strict=True)
-        return runs.grid(np.stack([image for row in rows for image in row]), 3)
+        return runs.columns(map(np.asarray, enlarged), gan.upscale(low), crops)
 
     print(f"epochs of stage 1: {min(o.epochs, o.pretrain_epochs)}, of stage 2: {max(0, o.epochs - o.pretrain_epochs)}")
     with runs.errors(dataset.DataError), runs.Run(o, gan, sample) as run:
