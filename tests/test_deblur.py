@@ -144,6 +144,7 @@ def test_generator_file_needs_no_code_of_ours(tmp_path):
     np.testing.assert_array_equal(gan.restore(images), theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eager")
 def test_command_line(command, tmp_path, monkeypatch):
     args = ["--epochs", 2, *DEBLUR_TINY, "--run"]
