@@ -31,8 +31,9 @@ def run(args, cwd, status=0):
     return done.stdout, done.stderr
 
 
-def zoo(*args, status=0):
-    done = subprocess.run([sys.executable, "-m", "zoo", *map(str, args)], cwd=ROOT, capture_output=True, text=True)
+def zoo(*args, status=0, env=None):
+    command = [sys.executable, "-m", "zoo", *map(str, args)]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | (env or {}), capture_output=True, text=True)
     assert done.returncode == status
     return done.stdout, done.stderr
 
@@ -53,6 +54,11 @@ def test_importing_prints_nothing():
 def test_a_model_is_called_by_its_own_name():
     _, err = zoo("dcgan", "--epochs", 5, status=2)
     assert err == "error: a model is called as `python -m zoo.dcgan --epochs 5`\n"
+
+
+def test_a_backend_that_is_none():
+    _, err = zoo(status=2, env={"KERAS_BACKEND": "pytorch"})
+    assert err.startswith("error: KERAS_BACKEND is pytorch: it can be ") and err.count("\n") == 1
 
 
 def test_copy_says_how_to_go_on(tmp_path):
