@@ -140,8 +140,10 @@ def interrupted(command, monkeypatch, module, model, step, *args):
 
 def start(args, cwd, env=None, **kwargs):
     """A command in a process of its own, as a student would run it; without args[0], which is Python."""
-    quick = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # tiny networks are compiled for longer than they run
-    env = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"} | quick | (env or {})
+    env = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"} | (env or {})
+    if env.get("KERAS_BACKEND") == "jax":  # tiny networks are compiled for longer than they run
+        env["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+        env["XLA_FLAGS"] = f"{env.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen([sys.executable, *map(str, args)], cwd=cwd, env=env, **(pipes | kwargs))
 

@@ -139,10 +139,11 @@ def test_fresh_moves_the_old_run_aside(command, tmp_path):
 @pytest.mark.parametrize("file", ["generator.keras", "training.npz", "state.json"])
 @pytest.mark.parametrize("damage", ["cut", "flipped", "gone"])
 @pytest.mark.usefixtures("eager")
-def test_a_damaged_checkpoint_gives_way_to_the_one_before(file, damage, command, refused, tmp_path):
-    command(dcgan, "--epochs", 2, *TINY)
-    reference = tmp_path / "reference"
-    shutil.copytree(tmp_path / "runs/dcgan", reference)
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(file, damage, command, refused, tmp_path, tmp_path_factory):
+    reference = tmp_path_factory.getbasetemp() / "two_epochs"  # all these tests share it
+    if not reference.exists():
+        command(dcgan, "--epochs", 2, *TINY, "--run", reference)
+    shutil.copytree(reference, tmp_path / "runs/dcgan")
 
     def hurt(path):
         data = bytearray(path.read_bytes())

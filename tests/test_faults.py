@@ -29,7 +29,7 @@ from zoo import cyclegan, dcgan, deblur, dualgan, inpaint, pix2pix, runs, srgan
 
 pytestmark = pytest.mark.slow
 MODEL = ["-m", "zoo.dcgan"]
-LONG = [*MODEL, "--epochs", 2, *TINY, "--steps-per-epoch", 300]
+LONG = [*MODEL, "--epochs", 2, *TINY, "--steps-per-epoch", 150]
 CLASSES = {
     "dcgan": (dcgan, "DCGAN"),
     "srgan": (srgan, "SRGAN"),
