@@ -29,7 +29,7 @@ def test_outputs_are_of_this_code(path):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_cell_runs(path):
-    execute(path, steps=5)
+    execute(path, steps=6)
 
 
 @pytest.mark.slow
