@@ -142,7 +142,7 @@ def test_fresh_moves_the_old_run_aside(command, tmp_path):
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(file, damage, command, refused, tmp_path, tmp_path_factory):
     reference = tmp_path_factory.getbasetemp() / "two_epochs"  # all these tests share it
     if not reference.exists():
-        command(dcgan, "--epochs", 2, *TINY, "--run", reference)
+        assert command(dcgan, "--epochs", 2, *TINY, "--run", reference)[0] == 0
     shutil.copytree(reference, tmp_path / "runs/dcgan")
 
     def hurt(path):
