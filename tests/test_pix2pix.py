@@ -214,10 +214,9 @@ def test_losses_are_the_batchs_own():
 
 
 @pytest.mark.usefixtures("eager")
-@pytest.mark.parametrize("options", [{"total_steps": 6}, {"ema": 0.9}])
-def test_save_and_load_go_on_exactly(options, tmp_path):
-    """Dropout, learning rate, average and optimisers included, whatever was translated in between."""
-    straight, saved, other = (tiny(**options) for _ in range(3))
+def test_save_and_load_go_on_exactly(tmp_path):
+    """Dropout, learning rate and optimisers included, whatever was translated in between."""
+    straight, saved, other = (tiny(total_steps=6) for _ in range(3))
     for seed in range(6):
         straight.train_step(pictures(2, seed))
     for seed in range(4):
@@ -231,29 +230,6 @@ def test_save_and_load_go_on_exactly(options, tmp_path):
     for name in ("generator", "discriminator"):
         for x, y in zip(values(getattr(straight, name)), values(getattr(other, name)), strict=True):
             np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-7)
-    np.testing.assert_array_equal(straight.translate([photo()]), other.translate([photo()]))
-
-
-@pytest.mark.usefixtures("eager")
-def test_the_average_is_what_translates_and_is_saved(tmp_path):
-    plain, gan = tiny(learning_rate=0.05), tiny(learning_rate=0.05, ema=0.5)
-    np.testing.assert_array_equal(gan.translate([photo()]), plain.translate([photo()]))  # nothing to average yet
-    average = None
-    for seed in range(3):
-        plain.train_step(pictures(2, seed))
-        gan.train_step(pictures(2, seed))
-        last = values(gan.generator)
-        average = last if average is None else [(x + y) / 2 for x, y in zip(average, last, strict=True)]
-        shown = gan.translate([photo()])
-    gan.save(tmp_path)
-    for x, y, z in zip(last, values(gan.generator), values(plain.generator), strict=True):
-        np.testing.assert_array_equal(x, y)
-        np.testing.assert_allclose(x, z, rtol=1e-5, atol=1e-6)  # the training is the same
-    for x, y in zip(average, values(keras.models.load_model(tmp_path / "generator.keras")), strict=True):
-        np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
-    assert not np.array_equal(shown, plain.translate([photo()]))
-    plain.generator.load_weights(tmp_path / "generator.keras")
-    np.testing.assert_array_equal(shown, plain.translate([photo()]))
 
 
 @pytest.mark.usefixtures("eager")
@@ -375,22 +351,19 @@ def side_by_side(folder, n=12):
 @pytest.mark.usefixtures("eager")
 def test_pairs_and_sketches_on_the_command_line(command, tmp_path):
     side_by_side(tmp_path / "set")
-    of_pairs = ["--data", "set", "--direction", "BtoA", "--ema", 0.9, "--learning-rate", 0.01]
-    for task, data in (("sketch", []), ("pairs", of_pairs)):
+    for task, data in (("pairs", ["--data", "set", "--direction", "BtoA"]), ("sketch", [])):
         assert command(pix2pix, "--task", task, *data, "--epochs", 1, *PIX2PIX_TINY, "--run", task)[0] == 0
         assert command(pix2pix, "--evaluate", "--run", task)[0] == 0
         result = json.loads((tmp_path / task / "evaluation.json").read_text())
         assert list(result) == ["input", "output", "mean target"]
         assert set(result["output"]) == {"L1", "PSNR dB", "SSIM"}
-    generator = ["--task", "pairs", *PIX2PIX_TINY[:4], "--weights", "pairs/generator.keras"]
-    status, out, _ = command(pix2pix, *generator, "--evaluate", "set")
+    generator = ["--weights", "pairs/generator.keras", "--evaluate", "set"]
+    status, out, _ = command(pix2pix, "--task", "pairs", *PIX2PIX_TINY[:4], *generator)
     assert status == 0 and "output" in out and "mean" not in out  # of what is trained on nothing is known
     assert json.loads((tmp_path / "pairs/evaluation.json").read_text())["input"]["L1"] > 20
     iio.imwrite(tmp_path / "a.png", photo(50, 70))
     assert command(pix2pix, "--apply", "a.png", "--run", "pairs")[0] == 0
     assert iio.imread(tmp_path / "a_pairs.png").shape == (50, 70, 3)
-    assert command(pix2pix, *generator, "--apply", "a.png", "--output", "b.png")[0] == 0
-    assert (tmp_path / "a_pairs.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -410,7 +383,6 @@ def test_pairs_and_sketches_on_the_command_line(command, tmp_path):
         (["--lambda", "-1"], "--lambda"),
         (["--dropout", "1"], "--dropout"),
         (["--norm", "layer"], "--norm"),
-        (["--ema", "1"], "--ema"),
         (["--apply", "nothing.jpg"], "train it first"),
         (["--deterministic", "--evaluate"], "train it first"),
     ],

@@ -25,8 +25,7 @@ Differences from the paper:
 - The normalisation is over each image; the paper's is over the batch, in training and at test (`--norm batch`). With
   more than one image in a batch, the statistics at test, of a single one, are others than in training.
 - The learning rate falls to zero, along a cosine, over the second half of the training (going on with a larger
-  `--epochs` raises it again); the paper's is constant. It is with `--ema`, where the running average of G's weights
-  is used instead: what the game moves to and fro, such as texture where the target is even, averages out.
+  `--epochs` raises it again); the paper's is constant.
 - A larger picture is shrunk, not translated at its own size.
 - Photos are cut to squares of any size at any place, pairs are jittered as in the paper. Photographers put what is red
   (faces, flowers) into the middle, and the innermost layers of a U-Net know where they are: trained on whole photos it
@@ -37,7 +36,6 @@ Differences from the paper:
 """
 
 import argparse
-import contextlib
 import importlib
 import sys
 import warnings
@@ -260,14 +258,13 @@ class Pix2Pix:
         adversarial_weight: of the adversarial loss beside it; 0 leaves D out.
         learning_rate: of both Adam optimisers; beta_1 is 0.5.
         total_steps: of the whole training: over the second half the learning rate falls to 0. None: it stays.
-        ema: momentum of the running average of G's weights, which `translate` and `save` then use. 0: no average.
         deterministic: at test without noise.
         seed: fixes the noise of every step; `keras.utils.set_random_seed` fixes the first weights.
     """
 
     def __init__(self, task="colorize", size=256, direction="AtoB", filters=64, dropout=0.5, norm="instance",
                  skips=True, patch=70, l1_weight=100, adversarial_weight=1, learning_rate=2e-4, total_steps=None,
-                 ema=0, deterministic=False, seed=0):  # fmt: skip
+                 deterministic=False, seed=0):  # fmt: skip
         if task not in CHANNELS:
             raise ValueError(f"task is {task!r}, and can be {', '.join(CHANNELS)}")
         if direction not in ("AtoB", "BtoA"):
@@ -282,12 +279,12 @@ class Pix2Pix:
         bce = keras.losses.BinaryCrossentropy(from_logits=True)
         x, target, made = (keras.Input((size, size, channels)) for channels in (inputs, outputs, outputs))
 
-        def adam(**options):
+        def adam():
             rate = learning_rate
             if total_steps:
                 half = max(1, total_steps // 2)
                 rate = keras.optimizers.schedules.CosineDecay(rate, half, warmup_target=rate, warmup_steps=half)
-            return keras.optimizers.Adam(rate, beta_1=0.5, **options)
+            return keras.optimizers.Adam(rate, beta_1=0.5)
 
         # G's step: the output should be the target, and D, which stays put, should take it for that.
         fake = generator(x)
@@ -297,8 +294,7 @@ class Pix2Pix:
             outputs["adversarial"] = discriminator([x, fake])
             losses["adversarial"], weights["adversarial"] = bce, adversarial_weight
         self.combined = Combined(x, outputs, [generator], name="combined")
-        average = {"use_ema": True, "ema_momentum": ema} if ema else {}
-        self.combined.compile(adam(**average), loss=losses, loss_weights=weights)
+        self.combined.compile(adam(), loss=losses, loss_weights=weights)
 
         # D's step: real and fake images go through D apart, so that with `--norm batch` each has its own statistics.
         outputs = {"real": discriminator([x, target]), "fake": discriminator([x, made])}
@@ -379,23 +375,6 @@ class Pix2Pix:
         callbacks.on_train_end()
         return history
 
-    def _swap(self):
-        """G's weights and their running average, which its optimiser keeps (if `ema`), change places."""
-        averages = [v for v in self.combined.optimizer.variables if v.name.endswith("average")]
-        if self.steps:  # before, there is no average
-            for weight, average in zip(self.generator.trainable_variables, averages, strict=False):
-                value = np.array(ops.convert_to_numpy(weight))  # PyTorch's would change with it
-                weight.assign(average)
-                average.assign(value)
-
-    @contextlib.contextmanager
-    def _averaged(self):
-        self._swap()
-        try:
-            yield
-        finally:
-            self._swap()
-
     def translate(self, images, seed=0):
         """uint8 inputs (batch, h, w, 3) of any size -> outputs of that size: colorized photos, coloured sketches, ...
 
@@ -403,32 +382,29 @@ class Pix2Pix:
             images: photos, whose colours do not count; sketches, dark on white; or one domain of the pairs.
             seed: of the dropout.
         """
-        with self._averaged():
-            return np.stack([self._translated(image, seed, i) for i, image in enumerate(images)])
-
-    def _translated(self, image, seed, place):
-        """One by one, as no picture is to depend on the others."""
-        small = np.asarray(Image.fromarray(image).resize((self.size, self.size), Image.Resampling.BICUBIC))
-        if self.task == "colorize":
-            x = to_lab(small)[..., :1]
-        else:
-            x = (small if self.task == "pairs" else 255 * color.rgb2gray(small)[..., None]) / 127.5 - 1
-        self._fix_noise(seed, place)
-        made = self.generator(x[None].astype("float32"), training=not self.deterministic)
-        made = ops.convert_to_numpy(made)[0]
-        if self.task == "colorize":
-            return colorize(image, made)
-        return np.asarray(Image.fromarray(to_uint8(made)).resize(image.shape[1::-1], Image.Resampling.BICUBIC))
+        results = []
+        for i, image in enumerate(images):  # one by one: no picture is to depend on the others
+            small = np.asarray(Image.fromarray(image).resize((self.size, self.size), Image.Resampling.BICUBIC))
+            if self.task == "colorize":
+                x = to_lab(small)[..., :1]
+            else:
+                x = (small if self.task == "pairs" else 255 * color.rgb2gray(small)[..., None]) / 127.5 - 1
+            self._fix_noise(seed, i)
+            made = self.generator(x[None].astype("float32"), training=not self.deterministic)
+            made = ops.convert_to_numpy(made)[0]
+            if self.task != "colorize":
+                made = Image.fromarray(to_uint8(made)).resize(image.shape[1::-1], Image.Resampling.BICUBIC)
+            results.append(colorize(image, made) if self.task == "colorize" else np.asarray(made))
+        return np.stack(results)
 
     def save(self, folder):
         """Writes the networks as .keras files, and what else training goes on from, into a folder."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        with self._averaged():  # so that the average is in the generator's file, its weights with the optimiser's
-            self.generator.save(folder / "generator.keras")
-            self.discriminator.save(folder / "discriminator.keras")
-            state = {f"optimizer_{i}": ops.convert_to_numpy(v) for i, v in enumerate(self._optimizer_variables())}
-            np.savez(folder / "training.npz", steps=self.steps, **state)
+        self.generator.save(folder / "generator.keras")
+        self.discriminator.save(folder / "discriminator.keras")
+        state = {f"optimizer_{i}": ops.convert_to_numpy(v) for i, v in enumerate(self._optimizer_variables())}
+        np.savez(folder / "training.npz", steps=self.steps, **state)
 
     def load(self, folder):
         """Takes over what `save` wrote from a model that was made with the same arguments."""
@@ -439,7 +415,6 @@ class Pix2Pix:
             self.steps = int(state["steps"])
             for i, variable in enumerate(self._optimizer_variables()):
                 variable.assign(state[f"optimizer_{i}"])
-        self._swap()
 
     def _optimizer_variables(self):
         return self.d_step.optimizer.variables + self.combined.optimizer.variables
@@ -509,8 +484,6 @@ def main(argv=None):
     weight = runs.number(float, 0)
     add("--lambda", type=weight, default=100, metavar="X", help="weight of the L1 loss (%(default)s)")
     add("--adversarial-weight", type=weight, default=1, metavar="X", help="beside the L1 loss (%(default)s)")
-    ema = runs.number(float, 0, 0.99999)
-    add("--ema", type=ema, default=0, metavar="X", help="momentum of the average of G's weights that is used (none)")
     add("--deterministic", action="store_true", help="no dropout in samples, --apply and --evaluate")
     add("--apply", nargs="+", metavar="PHOTO", help="translate pictures of any size, and end")
     o = runs.parse(parser, argv, actions=("apply", "evaluate"), free=("deterministic",))
@@ -527,9 +500,9 @@ def main(argv=None):
             images = load(o.data, "train", o.batch_size)
             o.steps_per_epoch = images.steps = o.steps_per_epoch or max(len(images), least)
             held_out = load(o.data, "test").take(6)
-        total = 0 if o.ema else o.epochs * (o.steps_per_epoch or 0)  # the average stands in for the falling rate
+        total = o.epochs * (o.steps_per_epoch or 0)
         gan = Pix2Pix(o.task, o.size, o.direction, o.filters, o.dropout, o.norm, o.skips, o.patch, getattr(o, "lambda"),
-                      o.adversarial_weight, o.learning_rate, total, o.ema, o.deterministic, o.seed)  # fmt: skip
+                      o.adversarial_weight, o.learning_rate, total, o.deterministic, o.seed)  # fmt: skip
 
     if o.apply or o.evaluate:
         with runs.errors(dataset.DataError, photos.PhotoError, knobs="photo"):
