@@ -165,6 +165,27 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(file, damage, command,
         assert "--fresh" in refused(dcgan, "--epochs", 2)
 
 
+@pytest.mark.parametrize("change", ["an optimiser more", "an optimiser less"])
+@pytest.mark.usefixtures("eager")
+def test_a_checkpoint_of_another_version_gets_one_line(change, command, refused, monkeypatch, tmp_path):
+    saved = dcgan.DCGAN._optimizer_variables
+
+    def other(gan):
+        return gan.combined.optimizer.variables + (saved(gan) if change == "an optimiser more" else [])
+
+    monkeypatch.setattr(dcgan.DCGAN, "_optimizer_variables", other)
+    assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    line = refused(dcgan, "--epochs", 2)
+    assert "another version" in line and "--fresh" in line
+    assert sorted(tmp_path.rglob("*")) == before
+    generator = "runs/dcgan/checkpoint/generator.keras"
+    status, _, err = command(dcgan, "--generate", 1, "--weights", generator, "--channels", 1, *TINY[:6])
+    assert status == 0, err
+
+
 def test_a_second_process_is_refused(command, refused, tmp_path):
     command(dcgan, "--epochs", 1, *TINY)
     held = runs._lock(tmp_path / "runs/dcgan")

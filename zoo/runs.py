@@ -411,7 +411,10 @@ def _load_checkpoint(folder, gan):
             if place.name != "checkpoint.new":  # which a kill leaves unfinished
                 warnings.warn(f"{place} is damaged ({error}): going back to the checkpoint before it", stacklevel=2)
             continue
-        gan.load(place)
+        try:
+            gan.load(place)
+        except (KeyError, ValueError):
+            fail(f"{place} is of another version of the zoo: train anew (--fresh), or give its generator to --weights")
         return state | {"place": place}
     if any(place.name != "checkpoint.new" for place in found):
         fail(f"no checkpoint in {folder} is whole: start anew with --fresh, or give another --run")
