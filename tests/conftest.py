@@ -100,6 +100,22 @@ def changed(network, before):
     return [not np.array_equal(a, b) for a, b in zip(values(network), before, strict=True)]
 
 
+def alone(model, *names):
+    """From now on only the losses of these names count in a model that was compiled with several."""
+    weights = {name: float(name in names) for name in model.output_names}
+    model.compile(keras.optimizers.Adam(), model.loss, loss_weights=weights)
+
+
+def assert_moves(gan, step, generator, discriminator):
+    """`step(name)`, a step with that loss alone, moves all weights of the network that it is listed for, no other."""
+    for name in (*generator, *discriminator):
+        before = {which: values(getattr(gan, which)) for which in ("generator", "discriminator")}
+        step(name)
+        for which, names in {"generator": generator, "discriminator": discriminator}.items():
+            moved = changed(getattr(gan, which), before[which])
+            assert all(moved) if name in names else not any(moved), (name, which)
+
+
 def count(network):
     return sum(int(np.prod(v.shape)) for v in network.trainable_variables)
 

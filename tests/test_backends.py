@@ -125,7 +125,8 @@ def step(name, folder, eager):
         for player in players(gan):
             player.run_eagerly = eager
         networks = [getattr(gan, file.stem) for file in sorted((folder / name).glob("*.keras"))]
-        weights, optimizers = [v for network in networks for v in network.variables], gan._optimizer_variables()
+        weights = [v for network in networks for v in network.variables]
+        optimizers = [v for player in players(gan) for v in player.optimizer.variables]
         train = lambda: gan.train_step(batch(name))  # noqa: E731
     before, result = values(weights), {}
     for i in range(2 if name == "srgan" else 1):

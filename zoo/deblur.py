@@ -19,8 +19,8 @@ longer training without discriminator, on 442 photos, restores that too: 24.9 fo
 Differences from the tutorial:
 - The encoder's maps are added to the decoder's, and the image to the output, so that the network need not carry through
   its narrow middle what the blurred image still shows; `--no-skips` is the tutorial's. The output then is no tanh.
-- There is a discriminator, with a small weight; `--adversarial-weight 0` is the tutorial's plain autoencoder. In each
-  step it is updated after G, so that what G has made serves both updates.
+- There is a discriminator, with a small weight; `--adversarial-weight 0` is the tutorial's plain autoencoder. G
+  and D are updated at once, so that what G has made serves both: a step is one call.
 - The pixel loss is L1, as in the tutorial's code; `--loss l2` is its text's.
 - Motion is a fourth kind of blur, beside the tutorial's three.
 - Squares are cut out of the photos, and mirrored, at random; the tutorial shrinks whole photos to 64 x 64.
@@ -133,7 +133,7 @@ def blur(image, kernel):
 
 
 class Player(keras.Model):
-    """One player of the game: a functional model over several networks, whose optimiser moves only `networks`.
+    """One player of the game, or both: a functional model, of which the optimiser moves only `networks`.
 
     Keras asks `trainable_variables` who learns. Switching `trainable` flags instead, as tutorials for older Keras do,
     leaves the discriminator without any weights to train, and its batch normalisation in the wrong mode.
@@ -207,11 +207,18 @@ def probability(_, logits):
     return ops.sigmoid(logits)
 
 
-class Combined(Player):
-    """G under D, which stays put. Its logs hold the images that G has made: D's step is not to make them again."""
+class Frozen(layers.Layer):
+    """A network that stays put: gradients pass through it to its inputs, but not to its own weights."""
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        return super().compute_metrics(x, y, y_pred, sample_weight) | {"made": y_pred["pixel"]}
+    def __init__(self, network):
+        super().__init__(dtype="float32")  # lets `network` choose how precise it is
+        self.network = network
+
+    def call(self, inputs):
+        # A call as a function of the weights. What else it would change (moving averages) it returns, and we drop.
+        weights = [ops.stop_gradient(v.value) for v in self.network.trainable_variables]
+        others = [v.value for v in self.network.non_trainable_variables]
+        return self.network.stateless_call(weights, others, inputs)[0]
 
 
 class Deblurrer:
@@ -241,27 +248,28 @@ class Deblurrer:
         self.generator = generator = build_generator(filters, skips)
         self.discriminator = discriminator = build_discriminator(size, filters)
         bce = keras.losses.BinaryCrossentropy(from_logits=True)
-        blurred, sharp, made = (keras.Input((size, size, 3)) for _ in range(3))
+        blurred, sharp = (keras.Input((size, size, 3)) for _ in range(2))
+
+        # Both players' losses in one model: no step needs the weights that the other leaves behind. The optimiser moves
+        # all weights, and gradients stop where they are not to go.
         restored = generator(blurred)
-
-        def adam():
-            rate = keras.optimizers.schedules.CosineDecay(learning_rate, total_steps) if total_steps else learning_rate
-            return keras.optimizers.Adam(rate, beta_1=0.5)
-
-        # G's step: the pixels should be the sharp image's, and D, which stays put, should take the result for real.
-        outputs = {"pixel": restored}
-        losses, weights = {"pixel": {"l1": "mae", "l2": "mse"}[loss]}, {"pixel": 1.0}
-        if adversarial_weight:
-            outputs["adversarial"] = discriminator(restored)
-            losses["adversarial"], weights["adversarial"] = bce, adversarial_weight
-        self.combined = Combined(blurred, outputs, [generator], name="combined")
-        self.combined.compile(adam(), loss=losses, loss_weights=weights)
-
-        # D's step: real and fake images go through D apart, so that each has its own batch statistics.
-        outputs = {"real": discriminator(sharp), "fake": discriminator(made)}
-        self.d_step = Player([sharp, made], outputs, [discriminator], name="d_step")
+        networks = [generator, discriminator]
+        outputs = {
+            "pixel": restored,  # for G: should be the sharp image
+            "adversarial": Frozen(discriminator)(restored),  # for G: D, which stays put, should take it for that
+            "real": discriminator(sharp),  # for D; real and fake apart, so that each has its own statistics
+            "fake": discriminator(ops.stop_gradient(restored)),
+        }
+        losses = {"pixel": {"l1": "mae", "l2": "mse"}[loss], "adversarial": bce, "real": bce, "fake": bce}
+        weights = {"pixel": 1.0, "adversarial": adversarial_weight, "real": 1.0, "fake": 1.0}
         scores = {"real": [probability], "fake": [probability]}
-        self.d_step.compile(adam(), loss={"real": bce, "fake": bce}, metrics=scores)
+        if not adversarial_weight:
+            networks, outputs, scores = [generator], {"pixel": restored}, None
+            losses, weights = {"pixel": losses["pixel"]}, {"pixel": 1.0}
+        self.combined = Player([blurred, sharp], outputs, networks, name="combined")
+        rate = keras.optimizers.schedules.CosineDecay(learning_rate, total_steps) if total_steps else learning_rate
+        adam = keras.optimizers.Adam(rate, beta_1=0.5)
+        self.combined.compile(adam, loss=losses, loss_weights=weights, metrics=scores)
 
     def blurred(self, images):
         """Float32 images (batch, h, w, 3) in [-1, 1], each blurred in a way that (seed, step) decides."""
@@ -276,13 +284,18 @@ class Deblurrer:
         blurred = self.blurred(images)
         ones, zeros = np.ones((len(images), 1), "float32"), np.zeros((len(images), 1), "float32")
         self.steps += 1
-        targets = {"pixel": images, "adversarial": ones}
-        g = self.combined.train_on_batch(blurred, {n: targets[n] for n in self.combined.output_names}, return_dict=True)
-        logs = {"g_loss": g["loss"], "pixel_loss": g.get("pixel_loss", g["loss"])}
-        if self.adversarial_weight:
-            d = self.d_step.train_on_batch([images, g["made"]], {"real": ones, "fake": zeros}, return_dict=True)
-            logs |= {"d_loss": d["loss"], "d_real": d["real_probability"], "d_fake": d["fake_probability"]}
-        return {name: float(value) for name, value in logs.items()}
+        targets = {"pixel": images, "adversarial": ones, "real": ones, "fake": zeros}
+        targets = {name: targets[name] for name in self.combined.output_names}
+        logs = self.combined.train_on_batch([blurred, images], targets, return_dict=True)
+        if not self.adversarial_weight:  # Keras has no name of its own for the only loss
+            return {"g_loss": float(logs["loss"]), "pixel_loss": float(logs["loss"])}
+        return {
+            "g_loss": float(logs["pixel_loss"] + self.adversarial_weight * logs["adversarial_loss"]),
+            "pixel_loss": float(logs["pixel_loss"]),
+            "d_loss": float(logs["real_loss"] + logs["fake_loss"]),
+            "d_real": float(logs["real_probability"]),
+            "d_fake": float(logs["fake_probability"]),
+        }
 
     def train(self, images, epochs, batch_size=64, callbacks=(), initial_epoch=0, initial_step=0):
         """Trains for `epochs` epochs in all; the first is `initial_epoch`, from its step `initial_step` on.
@@ -341,7 +354,7 @@ class Deblurrer:
         folder.mkdir(parents=True, exist_ok=True)
         self.generator.save(folder / "generator.keras")
         self.discriminator.save(folder / "discriminator.keras")
-        state = {f"optimizer_{i}": ops.convert_to_numpy(v) for i, v in enumerate(self._optimizer_variables())}
+        state = {f"optimizer_{i}": ops.convert_to_numpy(v) for i, v in enumerate(self.combined.optimizer.variables)}
         np.savez(folder / "training.npz", steps=self.steps, **state)
 
     def load(self, folder):
@@ -351,11 +364,8 @@ class Deblurrer:
         self.discriminator.load_weights(folder / "discriminator.keras")
         with np.load(folder / "training.npz") as state:
             self.steps = int(state["steps"])
-            for i, variable in enumerate(self._optimizer_variables()):
+            for i, variable in enumerate(self.combined.optimizer.variables):
                 variable.assign(state[f"optimizer_{i}"])
-
-    def _optimizer_variables(self):
-        return self.d_step.optimizer.variables + self.combined.optimizer.variables
 
 
 def evaluate(gan, images, metrics, n=None):

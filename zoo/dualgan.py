@@ -136,7 +136,7 @@ def sketches(images):
 
 
 class Player(keras.Model):
-    """One player of the game: a functional model over several networks, whose optimiser moves only `networks`.
+    """One player of the game, or both: a functional model, of which the optimiser moves only `networks`.
 
     Keras asks `trainable_variables` who learns. Switching `trainable` flags instead, as tutorials for older Keras do,
     leaves the discriminator without any weights to train, and its batch normalisation in the wrong mode.

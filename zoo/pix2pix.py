@@ -30,7 +30,7 @@ Differences from the paper:
 - Photos are cut to squares of any size at any place, pairs are jittered as in the paper. Photographers put what is red
   (faces, flowers) into the middle, and the innermost layers of a U-Net know where they are: trained on whole photos it
   reddens the middle of every picture.
-- In each step G is updated before D, not after it, so that what G has made serves both updates.
+- G and D are updated at once, not D before G, so that what G has made serves both: a step is one call.
 - The defaults are for laptops; the paper's are `--size 256 --filters 64 --learning-rate 2e-4`, and batches of 1 to
   10. The rate of 3e-3 is for short trainings: after 500 to 2000 steps the colours of photos held out are nearer than
   at the paper's, with fewer blotches; after 10,000 steps the paper's has the nearer ones.
@@ -167,7 +167,7 @@ def sketch(image):
 
 
 class Player(keras.Model):
-    """One player of the game: a functional model over several networks, whose optimiser moves only `networks`.
+    """One player of the game, or both: a functional model, of which the optimiser moves only `networks`.
 
     Keras asks `trainable_variables` who learns. Switching `trainable` flags instead, as tutorials for older Keras do,
     leaves the discriminator without any weights to train, and its batch normalisation in the wrong mode.
@@ -241,11 +241,18 @@ def probability(_, logits):
     return ops.sigmoid(logits)
 
 
-class Combined(Player):
-    """G under D, which stays put. Its logs hold the images that G has made: D's step is not to make them again."""
+class Frozen(layers.Layer):
+    """A network that stays put: gradients pass through it to its inputs, but not to its own weights."""
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        return super().compute_metrics(x, y, y_pred, sample_weight) | {"made": y_pred["l1"]}
+    def __init__(self, network):
+        super().__init__(dtype="float32")  # lets `network` choose how precise it is
+        self.network = network
+
+    def call(self, inputs):
+        # A call as a function of the weights. What else it would change (moving averages) it returns, and we drop.
+        weights = [ops.stop_gradient(v.value) for v in self.network.trainable_variables]
+        others = [v.value for v in self.network.non_trainable_variables]
+        return self.network.stateless_call(weights, others, inputs)[0]
 
 
 class Pix2Pix:
@@ -279,31 +286,32 @@ class Pix2Pix:
         self.generator = generator = build_generator(size, inputs, outputs, filters, dropout, norm, skips)
         self.discriminator = discriminator = build_discriminator(size, inputs, outputs, patch, filters, norm)
         bce = keras.losses.BinaryCrossentropy(from_logits=True)
-        x, target, made = (keras.Input((size, size, channels)) for channels in (inputs, outputs, outputs))
+        x, target = (keras.Input((size, size, channels)) for channels in (inputs, outputs))
 
-        def adam():
-            rate = learning_rate
-            if total_steps:
-                half = max(1, total_steps // 2)
-                rate = keras.optimizers.schedules.CosineDecay(rate, half, warmup_target=rate, warmup_steps=half)
-            return keras.optimizers.Adam(rate, beta_1=0.5)
-
-        # G's step: the output should be the target, and D, which stays put, should take it for that.
+        # Both players' losses in one model: no step needs the weights that the other leaves behind. The optimiser moves
+        # all weights, and gradients stop where they are not to go.
         fake = generator(x)
-        outputs = {"l1": fake}
-        losses, weights = {"l1": "mae"}, {"l1": l1_weight}
-        if adversarial_weight:
-            outputs["adversarial"] = discriminator([x, fake])
-            losses["adversarial"], weights["adversarial"] = bce, adversarial_weight
-        self.combined = Combined(x, outputs, [generator], name="combined")
-        self.combined.compile(adam(), loss=losses, loss_weights=weights)
-
-        # D's step: real and fake images go through D apart, so that with `--norm batch` each has its own statistics.
-        outputs = {"real": discriminator([x, target]), "fake": discriminator([x, made])}
-        self.d_step = Player([x, target, made], outputs, [discriminator], name="d_step")
+        networks = [generator, discriminator]
+        outputs = {
+            "l1": fake,  # for G: should be the target
+            "adversarial": Frozen(discriminator)([x, fake]),  # for G: D, which stays put, should take it for that
+            "real": discriminator([x, target]),  # for D; real and fake apart, so that with `--norm batch` each
+            "fake": discriminator([x, ops.stop_gradient(fake)]),  # has its own statistics
+        }
+        losses = {"l1": "mae", "adversarial": bce, "real": bce, "fake": bce}
         # Section 3.3 halves D's loss; Adam divides that out again, so that it shows in the log alone.
-        scores, halves = {"real": [probability], "fake": [probability]}, {"real": 0.5, "fake": 0.5}
-        self.d_step.compile(adam(), loss={"real": bce, "fake": bce}, loss_weights=halves, metrics=scores)
+        weights = {"l1": l1_weight, "adversarial": adversarial_weight, "real": 0.5, "fake": 0.5}
+        scores = {"real": [probability], "fake": [probability]}
+        if not adversarial_weight:
+            networks, outputs, scores = [generator], {"l1": fake}, None
+            losses, weights = {"l1": "mae"}, {"l1": l1_weight}
+        self.combined = Player([x, target], outputs, networks, name="combined")
+        rate = learning_rate
+        if total_steps:
+            half = max(1, total_steps // 2)
+            rate = keras.optimizers.schedules.CosineDecay(rate, half, warmup_target=rate, warmup_steps=half)
+        adam = keras.optimizers.Adam(rate, beta_1=0.5)
+        self.combined.compile(adam, loss=losses, loss_weights=weights, metrics=scores)
 
     def pair(self, images):
         """Float32 RGB images in [-1, 1] (pairs: A's channels on B's) -> the input x and the target."""
@@ -322,17 +330,19 @@ class Pix2Pix:
         ones, zeros = np.ones(shape, "float32"), np.zeros(shape, "float32")
         self._fix_noise(self.seed, self.steps)
         self.steps += 1
-        targets = {"l1": target, "adversarial": ones}
-        g = self.combined.train_on_batch(x, {n: targets[n] for n in self.combined.output_names}, return_dict=True)
-        logs = {"g_loss": g["loss"]}
+        targets = {"l1": target, "adversarial": ones, "real": ones, "fake": zeros}
+        targets = {name: targets[name] for name in self.combined.output_names}
+        logs = self.combined.train_on_batch([x, target], targets, return_dict=True)
         if not self.adversarial_weight:  # Keras has no name of its own for the only loss
-            logs["l1_loss"] = g["loss"] / self.l1_weight
-        else:
-            logs["l1_loss"] = g["l1_loss"]
-            d = self.d_step.train_on_batch([x, target, g["made"]], {"real": ones, "fake": zeros}, return_dict=True)
-            logs |= {"adversarial_loss": g["adversarial_loss"], "d_loss": d["loss"]}
-            logs |= {"d_real": d["real_probability"], "d_fake": d["fake_probability"]}
-        return {name: float(value) for name, value in logs.items()}
+            return {"g_loss": float(logs["loss"]), "l1_loss": float(logs["loss"] / self.l1_weight)}
+        return {
+            "g_loss": float(self.l1_weight * logs["l1_loss"] + self.adversarial_weight * logs["adversarial_loss"]),
+            "l1_loss": float(logs["l1_loss"]),
+            "adversarial_loss": float(logs["adversarial_loss"]),
+            "d_loss": float(logs["real_loss"] + logs["fake_loss"]) / 2,
+            "d_real": float(logs["real_probability"]),
+            "d_fake": float(logs["fake_probability"]),
+        }
 
     def _fix_noise(self, seed, place):
         """The dropout's next draw follows from these two numbers alone, so that a stopped run goes on exactly."""
@@ -405,7 +415,7 @@ class Pix2Pix:
         folder.mkdir(parents=True, exist_ok=True)
         self.generator.save(folder / "generator.keras")
         self.discriminator.save(folder / "discriminator.keras")
-        state = {f"optimizer_{i}": ops.convert_to_numpy(v) for i, v in enumerate(self._optimizer_variables())}
+        state = {f"optimizer_{i}": ops.convert_to_numpy(v) for i, v in enumerate(self.combined.optimizer.variables)}
         np.savez(folder / "training.npz", steps=self.steps, **state)
 
     def load(self, folder):
@@ -415,11 +425,8 @@ class Pix2Pix:
         self.discriminator.load_weights(folder / "discriminator.keras")
         with np.load(folder / "training.npz") as state:
             self.steps = int(state["steps"])
-            for i, variable in enumerate(self._optimizer_variables()):
+            for i, variable in enumerate(self.combined.optimizer.variables):
                 variable.assign(state[f"optimizer_{i}"])
-
-    def _optimizer_variables(self):
-        return self.d_step.optimizer.variables + self.combined.optimizer.variables
 
 
 def as_pictures(gan, images):

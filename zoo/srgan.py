@@ -24,7 +24,7 @@ Differences from the paper:
   and a tenth of it from half-way.
 - Batch normalisation has a momentum of 0.9, for trainings of less than a million steps; batches are of 8 by default,
   for laptops (`--batch-size 16`).
-- In each step G is updated before D, not after it, so that what G has made serves both updates.
+- G and D are updated at once, not D before G, so that what G has made serves both: a step is one call.
 - The crops are mirrored at random.
 - Convolutions before a batch normalisation have no bias: the normalisation would take it away again.
 - PixelShuffle is a transposed convolution with a fixed kernel of ones and zeros: Keras' reshape can't do it for images
@@ -185,7 +185,7 @@ def downscale(images, scale):
 
 
 class Player(keras.Model):
-    """One player of the game: a functional model over several networks, whose optimiser moves only `networks`.
+    """One player of the game, or both: a functional model, of which the optimiser moves only `networks`.
 
     Keras asks `trainable_variables` who learns. Switching `trainable` flags instead, as tutorials for older Keras do,
     leaves the discriminator without any weights to train, and its batch normalisation in the wrong mode.
@@ -259,11 +259,18 @@ def probability(_, logits):
     return ops.sigmoid(logits)
 
 
-class Combined(Player):
-    """G under D, which stays put. Its logs hold the images that G has made: D's step is not to make them again."""
+class Frozen(layers.Layer):
+    """A network that stays put: gradients pass through it to its inputs, but not to its own weights."""
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        return super().compute_metrics(x, y, y_pred, sample_weight) | {"made": y_pred["made"]}
+    def __init__(self, network):
+        super().__init__(dtype="float32")  # lets `network` choose how precise it is
+        self.network = network
+
+    def call(self, inputs):
+        # A call as a function of the weights. What else it would change (moving averages) it returns, and we drop.
+        weights = [ops.stop_gradient(v.value) for v in self.network.trainable_variables]
+        others = [v.value for v in self.network.non_trainable_variables]
+        return self.network.stateless_call(weights, others, inputs)[0]
 
 
 class SRGAN:
@@ -281,7 +288,8 @@ class SRGAN:
 
     def __init__(self, scale=4, blocks=16, filters=64, image_skip=True, size=96, pretrain_steps=1_000_000,
                  gan_steps=200_000, learning_rate=5e-4, vgg=None, adversarial_weight=1e-3, seed=0):  # fmt: skip
-        self.scale, self.pretrain_steps, self.seed, self.steps = scale, pretrain_steps, seed, 0
+        self.scale, self.pretrain_steps, self.adversarial_weight = scale, pretrain_steps, adversarial_weight
+        self.seed, self.steps = seed, 0
         self.generator = generator = build_generator(scale, blocks, filters, image_skip)
         self.srresnet = build_generator(scale, blocks, filters, image_skip)  # the generator at the end of stage 1
         self.discriminator = discriminator = build_discriminator(size, filters)
@@ -297,24 +305,24 @@ class SRGAN:
         self.pretrain = Player(low, fake, [generator], name="pretrain")
         self.pretrain.compile(keras.optimizers.Adam(rate), loss="mse")
 
-        # Stage 2, G's step: the features of the original, and D, which stays put, should take the image for real.
-        drop = keras.optimizers.schedules.PiecewiseConstantDecay([max(1, gan_steps // 2)], [1e-4, 1e-5])
+        # Stage 2.
+        # Both players' losses in one model: no step needs the weights that the other leaves behind. The optimiser moves
+        # all weights, and gradients stop where they are not to go.
         bce = keras.losses.BinaryCrossentropy(from_logits=True)
-        error = ops.mean(ops.square(vgg(fake) - vgg(high)), axis=(1, 2, 3))
-        outputs = {"made": fake, "content": error, "adversarial": discriminator(fake)}
-        self.combined = Combined([low, high], outputs, [generator], name="combined")
+        outputs = {
+            "content": ops.mean(ops.square(vgg(fake) - vgg(high)), axis=(1, 2, 3)),  # for G: 0 or more, should be 0
+            "adversarial": Frozen(discriminator)(fake),  # for G: D, which stays put, should take the image for real
+            "real": discriminator(high),  # for D; real and fake apart, so that each has its own statistics
+            "fake": discriminator(ops.stop_gradient(fake)),
+        }
+        self.combined = Player([low, high], outputs, [generator, discriminator], name="combined")
+        drop = keras.optimizers.schedules.PiecewiseConstantDecay([max(1, gan_steps // 2)], [1e-4, 1e-5])
         self.combined.compile(
             keras.optimizers.Adam(drop),
-            loss={"content": "mae", "adversarial": bce},  # the content loss is 0 or more: its distance from 0
-            loss_weights={"content": 1.0, "adversarial": adversarial_weight},
+            loss={"content": "mae", "adversarial": bce, "real": bce, "fake": bce},
+            loss_weights={"content": 1.0, "adversarial": adversarial_weight, "real": 1.0, "fake": 1.0},
+            metrics={"real": [probability], "fake": [probability]},
         )
-
-        # Stage 2, D's step: real and fake images go through D apart, so that each has its own batch statistics.
-        made = keras.Input((size, size, 3))
-        outputs = {"real": discriminator(high), "fake": discriminator(made)}
-        self.d_step = Player([high, made], outputs, [discriminator], name="d_step")
-        scores = {"real": [probability], "fake": [probability]}
-        self.d_step.compile(keras.optimizers.Adam(drop), loss={"real": bce, "fake": bce}, metrics=scores)
 
         self.cut = build_generator(scale, blocks, filters, image_skip)  # for `upscale`, with the weights of the others
         self.halves = halves(self.cut)
@@ -330,16 +338,15 @@ class SRGAN:
                 self.srresnet.set_weights(self.generator.get_weights())
             return {"pretrain_loss": float(mse)}
         ones, zeros = np.ones((len(images), 1), "float32"), np.zeros((len(images), 1), "float32")
-        targets = {"content": zeros, "adversarial": ones}
-        g = self.combined.train_on_batch([low, images], targets, return_dict=True)
-        d = self.d_step.train_on_batch([images, g["made"]], {"real": ones, "fake": zeros}, return_dict=True)
+        targets = {"content": zeros, "adversarial": ones, "real": ones, "fake": zeros}
+        logs = self.combined.train_on_batch([low, images], targets, return_dict=True)
         return {
-            "d_loss": float(d["loss"]),
-            "g_loss": float(g["loss"]),
-            "content_loss": float(g["content_loss"]),
-            "adversarial_loss": float(g["adversarial_loss"]),
-            "d_real": float(d["real_probability"]),
-            "d_fake": float(d["fake_probability"]),
+            "d_loss": float(logs["real_loss"] + logs["fake_loss"]),
+            "g_loss": float(logs["content_loss"] + self.adversarial_weight * logs["adversarial_loss"]),
+            "content_loss": float(logs["content_loss"]),
+            "adversarial_loss": float(logs["adversarial_loss"]),
+            "d_real": float(logs["real_probability"]),
+            "d_fake": float(logs["fake_probability"]),
         }
 
     def train(self, images, epochs, batch_size=16, callbacks=(), initial_epoch=0, initial_step=0):
@@ -433,7 +440,7 @@ class SRGAN:
                 variable.assign(state[f"optimizer_{i}"])
 
     def _optimizer_variables(self):
-        return [v for player in (self.pretrain, self.d_step, self.combined) for v in player.optimizer.variables]
+        return [v for player in (self.pretrain, self.combined) for v in player.optimizer.variables]
 
 
 def evaluate(gan, networks, images, metrics):
