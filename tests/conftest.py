@@ -100,9 +100,9 @@ def changed(network, before):
     return [not np.array_equal(a, b) for a, b in zip(values(network), before, strict=True)]
 
 
-def alone(model, *names):
-    """From now on only the losses of these names count in a model that was compiled with several."""
-    weights = {name: float(name in names) for name in model.output_names}
+def alone(model, name):
+    """From now on only the loss of this name counts in a model that was compiled with several."""
+    weights = {each: float(each == name) for each in model.output_names}
     model.compile(keras.optimizers.Adam(), model.loss, loss_weights=weights)
 
 

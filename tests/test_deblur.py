@@ -79,8 +79,8 @@ def test_each_loss_moves_only_its_own_network(tmp_path):
     gan = tiny()
     gan.save(tmp_path)
 
-    def step(*names, n=4):
-        alone(gan.combined, *names)
+    def step(name, n=4):
+        alone(gan.combined, name)
         ones = np.ones((n, 1))
         targets = {"pixel": pictures(n, 1), "adversarial": ones, "real": ones, "fake": 0 * ones}
         gan.combined.train_on_batch([pictures(n), pictures(n, 1)], targets)

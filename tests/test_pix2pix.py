@@ -174,9 +174,9 @@ def test_each_loss_moves_only_its_own_network(task, patch, tmp_path):
     gan = tiny(task=task, patch=patch)
     gan.save(tmp_path)
 
-    def step(*names):
+    def step(name):
         x, y = gan.pair(pictures(2, channels=6 if task == "pairs" else 3))
-        alone(gan.combined, *names)
+        alone(gan.combined, name)
         ones = np.ones((2, *gan.discriminator.output_shape[1:]))
         gan.combined.train_on_batch([x, y], {"l1": y, "adversarial": ones, "real": ones, "fake": 0 * ones})
 

@@ -125,12 +125,12 @@ def test_each_loss_moves_only_its_own_network(tmp_path):
     gan = tiny(gan_steps=100, pretrain_steps=1000)
     gan.save(tmp_path)
 
-    def step(*names, n=4):
+    def step(name, n=4):
         low, zeros = pictures(n)[:, ::4, ::4], np.zeros((n, 1))
-        if names == ("pretrain",):
+        if name == "pretrain":
             gan.pretrain.train_on_batch(low, pictures(n))
             return
-        alone(gan.combined, *names)
+        alone(gan.combined, name)
         targets = {"content": zeros, "adversarial": zeros + 1, "real": zeros + 1, "fake": zeros}
         gan.combined.train_on_batch([low, pictures(n, 1)], targets)
 

@@ -232,7 +232,7 @@ class Deblurrer:
         length: range in pixels of the motion.
         loss: "l1" or "l2", of the pixels.
         adversarial_weight: of the adversarial loss beside the pixels'; 0 leaves D out.
-        learning_rate: of both Adam optimisers at the start; beta_1 is 0.5.
+        learning_rate: of Adam at the start, for both networks; beta_1 is 0.5.
         total_steps: in which the learning rate falls to 0, along a cosine; None keeps it.
         seed: fixes the blur of every step; `keras.utils.set_random_seed` fixes the first weights.
     """

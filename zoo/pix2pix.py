@@ -265,7 +265,7 @@ class Pix2Pix:
         filters, dropout, norm, skips, patch: see `build_generator` and `build_discriminator`.
         l1_weight: of the L1 loss, the paper's lambda.
         adversarial_weight: of the adversarial loss beside it; 0 leaves D out.
-        learning_rate: of both Adam optimisers; beta_1 is 0.5.
+        learning_rate: of Adam, for both networks; beta_1 is 0.5.
         total_steps: of the whole training: over the second half the learning rate falls to 0. None: it stays.
         deterministic: at test without noise.
         seed: fixes the noise of every step; `keras.utils.set_random_seed` fixes the first weights.
