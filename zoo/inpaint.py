@@ -390,7 +390,7 @@ def main(argv=None):
         runs.fail("--apply and --evaluate do different things: give one of them")
     if o.output and o.evaluate:
         runs.fail("--output is where a picture is written, and --evaluate writes none: leave one of them out")
-    keras.utils.set_random_seed(o.seed)
+    runs.prepare_keras(o.seed)
 
     def read(path, channels):
         colours, alpha, _ = photos.read(path)

@@ -175,12 +175,17 @@ def parse(parser, argv, actions, free=(), later=()):
         if keras.backend.backend() != "jax":
             fail("--devices all needs the JAX backend: set the environment variable KERAS_BACKEND=jax")
         keras.distribution.set_distribution(keras.distribution.DataParallel())
+    prepare_keras(options.seed)
+    keras.config.set_dtype_policy(options.precision)
+    return options
+
+
+def prepare_keras(seed):
+    """Sets the seed and the order of the axes; refuses a Keras that would make other images."""
     if keras.backend.backend() == "torch" and tuple(map(int, keras.__version__.split(".")[:2])) < (3, 15):
         fail(f"Keras {keras.__version__} shifts images on PyTorch: `pip install --upgrade keras` (3.15 or later)")
     keras.config.set_image_data_format("channels_last")  # whatever ~/.keras/keras.json says
-    keras.config.set_dtype_policy(options.precision)
-    keras.utils.set_random_seed(options.seed)
-    return options
+    keras.utils.set_random_seed(seed)
 
 
 def refuse_empty(options):
