@@ -90,11 +90,11 @@ def test_channels_come_last_whatever_the_settings_of_keras(command):
         keras.config.set_image_data_format("channels_last")
 
 
-@pytest.mark.parametrize("model", [dcgan, inpaint])
-def test_pytorch_with_an_older_keras(model, refused, monkeypatch):
+@pytest.mark.parametrize("model, args", [(dcgan, ["--epochs", 1, *TINY]), (inpaint, ["--iterations", 1])])
+def test_pytorch_with_an_older_keras(model, args, refused, monkeypatch):
     monkeypatch.setattr(keras, "__version__", "3.14.1")
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
-    assert "pip install --upgrade keras" in refused(model)
+    assert "pip install --upgrade keras" in refused(model, *args)
 
 
 def test_options_that_contradict_the_run(command, refused):

@@ -49,7 +49,7 @@ class Images(keras.utils.PyDataset):
     Attributes:
         epoch: int, set by the training loop; `images[i]` is batch i of this epoch.
         steps: batches in an epoch; more than one pass is more passes.
-        flip, jitter: see `load`; may be set until the first batch is read.
+        flip, jitter, rotate: see `load`; may be set until the first batch is read.
         map: a function that every batch goes through, in the loader's threads; may be set as late.
         shape: (size, size, channels) of one image.
         labels: int array, one per image of this half, or None.
@@ -71,7 +71,8 @@ class Images(keras.utils.PyDataset):
             )
         self.batch_size, self.crop, self.flip, self.jitter, self.seed = batch_size, crop, flip, jitter, seed
         self.steps = steps or max(1, len(items) // batch_size)
-        self.rotate, self.epoch, self.map = rotate, 0, None
+        self.rotate = rotate
+        self.epoch, self.map = 0, None
         self._cache, self._room, self._bad, self._lock = {}, CACHE_BYTES, set(), threading.Lock()
         self._pool = concurrent.futures.ThreadPoolExecutor(max_workers=2, thread_name_prefix="loader")
         self._ahead, self._failure = {}, None

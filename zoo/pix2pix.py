@@ -29,7 +29,7 @@ Differences from the paper:
 - A larger picture is shrunk, not translated at its own size.
 - Photos are cut to squares of any size at any place. Photographers put what is red (faces, flowers) into the middle,
   and the innermost layers of a U-Net know where they are: trained on whole photos it reddens all pictures' middle.
-- Pairs are jittered as in the paper; `--rotate` turns them as well, so that few of them go further.
+- Pairs are jittered as in the paper; `--rotate` turns them as well, for more to learn from.
 - G and D are updated at once, not D before G, so that what G has made serves both: a step is one call.
 - The defaults are for laptops; the paper's are `--size 256 --filters 64 --learning-rate 2e-4`, and batches of 1 to
   10. The rate of 3e-3 is for short trainings: after 500 to 2000 steps the colours of photos held out are nearer than
@@ -503,7 +503,8 @@ def main(argv=None):
         domain, crop, jitter = None, "zoom", 1
         if o.task == "pairs":
             domain, crop, jitter = "AB", "center", 286 / 256 if split == "train" else 1
-        return dataset.load(source, o.size, 3, batch_size, split, crop, True, jitter, None, o.seed, domain, o.rotate)
+        more = {"seed": o.seed, "domain": domain, "rotate": o.rotate}
+        return dataset.load(source, o.size, 3, batch_size, split, crop, True, jitter, **more)
 
     with runs.errors(ValueError):
         if not (o.apply or o.evaluate):
