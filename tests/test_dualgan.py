@@ -68,10 +68,9 @@ def test_each_player_moves_only_its_own_networks(tmp_path):
     def check():
         before, real, fake = snapshot(gan), pictures(1), pictures(1, 1)
         nothing = np.zeros((1, *gan.discriminator_a.output_shape[1:]))
-        for domain in "ab":
-            getattr(gan, f"d_step_{domain}").train_on_batch([real, fake], {"real": nothing, "fake": nothing})
-            assert moved(gan, before) == {f"discriminator_{domain}"}
-            before = snapshot(gan)
+        gan.d_step.train_on_batch([real, fake] * 2, dict.fromkeys(gan.d_step.output_names, nothing))
+        assert moved(gan, before) == {"discriminator_a", "discriminator_b"}
+        before = snapshot(gan)
         parts = [pictures(2, seed)[None] for seed in range(2)]
         targets = {"recovery_a": real, "recovery_b": fake}
         gan.combined.train_on_batch(parts, targets | {"adversarial_a": nothing, "adversarial_b": nothing})
@@ -119,10 +118,11 @@ def critic_gaps(shift, steps=60):
     """The gap after each step of a critic alone, on noise around 0 and around `shift`, always new."""
     gan, random = tiny(filters=4, learning_rate=1e-3), np.random.default_rng(0)
     nothing, gaps = np.zeros((8, *gan.discriminator_a.output_shape[1:])), []
+    targets = dict.fromkeys(gan.d_step.output_names, nothing)
     for _ in range(steps):
         real, fake = (random.normal(mean, 0.3, (8, 32, 32, 3)).astype("float32") for mean in (0, shift))
-        logs = gan.d_step_a.train_on_batch([real, fake], {"real": nothing, "fake": nothing}, return_dict=True)
-        gaps.append(-float(logs["loss"]))
+        logs = gan.d_step.train_on_batch([real, fake, fake, fake], targets, return_dict=True)
+        gaps.append(float(logs["real_a_loss"] - logs["fake_a_loss"]))
     return np.array(gaps), gan
 
 

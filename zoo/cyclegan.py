@@ -274,17 +274,19 @@ class CycleGAN:
         losses = {name: "mse" if name.startswith("adversarial") else "mae" for name in weights}
         self.combined.compile(adam(), loss=losses, loss_weights=weights)
 
-        self.d_step_a = self._discriminator_step(self.discriminator_a, adam())
-        self.d_step_b = self._discriminator_step(self.discriminator_b, adam())
-
-    def _discriminator_step(self, discriminator, optimizer):
-        real, fake = keras.Input((self.size, self.size, 3)), keras.Input((self.size, self.size, 3))
-        outputs = {"real": discriminator(real), "fake": discriminator(fake)}
-        player = Player([real, fake], outputs, [discriminator], name=f"{discriminator.name}_step")
-        # Section 7.1 halves D's loss; Adam divides that out again, so that it shows in the log alone.
-        scores, halves = {"real": [mean_output], "fake": [mean_output]}, {"real": 0.5, "fake": 0.5}
-        player.compile(optimizer, loss={"real": "mse", "fake": "mse"}, loss_weights=halves, metrics=scores)
-        return player
+        # The step of both D, which have nothing to do with each other. Section 7.1 halves their losses; Adam divides
+        # that out again, so that it shows in the log alone.
+        real_a, fake_a, real_b, fake_b = inputs = [keras.Input((size, size, 3)) for _ in range(4)]
+        outputs = {
+            "real_a": self.discriminator_a(real_a),
+            "fake_a": self.discriminator_a(fake_a),
+            "real_b": self.discriminator_b(real_b),
+            "fake_b": self.discriminator_b(fake_b),
+        }
+        self.d_step = Player(inputs, outputs, [self.discriminator_a, self.discriminator_b], name="d_step")
+        losses, halves = dict.fromkeys(outputs, "mse"), dict.fromkeys(outputs, 0.5)
+        scores = {name: [mean_output] for name in outputs}
+        self.d_step.compile(adam(), loss=losses, loss_weights=halves, metrics=scores)
 
     def train_step(self, images):
         """One update of both G and then of both D on two float32 batches (a, b) in [-1, 1]: losses, mean scores."""
@@ -299,11 +301,12 @@ class CycleGAN:
         logs |= {f"{kind}_loss": g[f"{kind}_a_loss"] + g[f"{kind}_b_loss"] for kind in ("adversarial", *kinds)}
         random = np.random.default_rng((self.seed, self.steps))
         self.steps += 1
-        for domain, real, player in (("a", a, self.d_step_a), ("b", b, self.d_step_b)):
-            fake = self.exchange(self.pools[domain], g[f"fake_{domain}"], random)
-            d = player.train_on_batch([real, fake], {"real": ones, "fake": zeros}, return_dict=True)
-            logs |= {f"d_{domain}_loss": d["loss"]}
-            logs |= {f"d_{domain}_real": d["real_mean_output"], f"d_{domain}_fake": d["fake_mean_output"]}
+        fake_a, fake_b = (self.exchange(self.pools[domain], g[f"fake_{domain}"], random) for domain in "ab")
+        targets = {"real_a": ones, "fake_a": zeros, "real_b": ones, "fake_b": zeros}
+        d = self.d_step.train_on_batch([a, fake_a, b, fake_b], targets, return_dict=True)
+        for domain in "ab":
+            logs[f"d_{domain}_loss"] = (d[f"real_{domain}_loss"] + d[f"fake_{domain}_loss"]) / 2
+            logs |= {f"d_{domain}_{kind}": d[f"{kind}_{domain}_mean_output"] for kind in ("real", "fake")}
         return {name: float(value) for name, value in logs.items()}
 
     def exchange(self, pool, images, random):
@@ -388,7 +391,7 @@ class CycleGAN:
                 variable.assign(state[f"optimizer_{i}"])
 
     def _optimizer_variables(self):
-        return [v for player in (self.combined, self.d_step_a, self.d_step_b) for v in player.optimizer.variables]
+        return [v for player in (self.combined, self.d_step) for v in player.optimizer.variables]
 
 
 def ground_floor(*names):

@@ -258,6 +258,10 @@ class DualGAN:
         for variable in self.discriminator_a.trainable_variables + self.discriminator_b.trainable_variables:
             variable.constraint = Clip(clip)
 
+        def rmsprop():
+            # Clipped critics have small gradients, of which Keras' own epsilon would make next to nothing.
+            return keras.optimizers.RMSprop(learning_rate, epsilon=1e-10)
+
         # The generators' step: the critics should value their images, and what goes there and back should be as it
         # was. Of the images for the critics' other steps they are only to make theirs.
         a, b = (keras.Input((critic_steps, size, size, 3)) for _ in range(2))
@@ -275,10 +279,20 @@ class DualGAN:
         weights = dict(zip(("recovery_a", "recovery_b"), recovery_weights, strict=True))
         losses = dict.fromkeys(weights, "mae") | dict.fromkeys(("adversarial_a", "adversarial_b"), mean_output)
         weights |= {"adversarial_a": -1, "adversarial_b": -1}
-        self.combined.compile(self._rmsprop(learning_rate), loss=losses, loss_weights=weights)
+        self.combined.compile(rmsprop(), loss=losses, loss_weights=weights)
 
-        self.d_step_a = self._critic_step(self.discriminator_a, learning_rate)
-        self.d_step_b = self._critic_step(self.discriminator_b, learning_rate)
+        # The step of both critics, which have nothing to do with each other: the loss is -gap of A and -gap of B.
+        real_a, fake_a, real_b, fake_b = inputs = [keras.Input((size, size, 3)) for _ in range(4)]
+        outputs = {
+            "real_a": self.discriminator_a(real_a),
+            "fake_a": self.discriminator_a(fake_a),
+            "real_b": self.discriminator_b(real_b),
+            "fake_b": self.discriminator_b(fake_b),
+        }
+        self.d_step = Player(inputs, outputs, [self.discriminator_a, self.discriminator_b], name="d_step")
+        weights = {"real_a": -1, "fake_a": 1, "real_b": -1, "fake_b": 1}
+        losses = dict.fromkeys(weights, mean_output)
+        self.d_step.compile(rmsprop(), loss=losses, loss_weights=weights)
 
     def _with_others(self, last, generator, images):
         """What G makes of all images (batch, critic_steps, ...), given what it has made of the last."""
@@ -287,18 +301,6 @@ class DualGAN:
         shape = self.critic_steps - 1, self.size, self.size, 3
         others = generator(ops.reshape(images[:, :-1], (-1, *shape[1:])))
         return ops.concatenate([ops.reshape(ops.stop_gradient(others), (-1, *shape)), last[:, None]], axis=1)
-
-    def _rmsprop(self, learning_rate):
-        # Clipped critics have small gradients, of which Keras' own epsilon would make next to nothing.
-        return keras.optimizers.RMSprop(learning_rate, epsilon=1e-10)
-
-    def _critic_step(self, critic, learning_rate):
-        real, fake = keras.Input((self.size, self.size, 3)), keras.Input((self.size, self.size, 3))
-        outputs = {"real": critic(real), "fake": critic(fake)}
-        player = Player([real, fake], outputs, [critic], name=f"{critic.name}_step")
-        losses, weights = {"real": mean_output, "fake": mean_output}, {"real": -1, "fake": 1}  # the loss is -gap
-        player.compile(self._rmsprop(learning_rate), loss=losses, loss_weights=weights)
-        return player
 
     def train_step(self, images):
         """One update of both G, `critic_steps` of both critics: losses, mean gaps, share of the weights at the limits.
@@ -314,20 +316,19 @@ class DualGAN:
         self.steps += 1
         g = self.combined.train_on_batch([a, b], targets, return_dict=True)
         logs = {"g_loss": g["loss"], "recovery_loss": g["recovery_a_loss"] + g["recovery_b_loss"]}
-        for domain, real, critic in (("a", a, self.d_step_a), ("b", b, self.d_step_b)):
-            gaps = []
-            for i in range(self.critic_steps):
-                inputs, targets = [real[:, i], g[f"fake_{domain}"][:, i]], {"real": nothing, "fake": nothing}
-                gaps.append(-critic.train_on_batch(inputs, targets, return_dict=True)["loss"])
-            logs[f"gap_{domain}"] = np.mean(gaps)
+        targets, gaps = dict.fromkeys(self.d_step.output_names, nothing), []
+        for i in range(self.critic_steps):
+            inputs = [x[:, i] for x in (a, g["fake_a"], b, g["fake_b"])]
+            d = self.d_step.train_on_batch(inputs, targets, return_dict=True)
+            gaps.append((d["real_a_loss"] - d["fake_a_loss"], d["real_b_loss"] - d["fake_b_loss"]))
+        logs["gap_a"], logs["gap_b"] = np.mean(gaps, axis=0)
         logs["clipped"] = self.clipped()
         return {name: float(value) for name, value in logs.items()}
 
     def clipped(self):
         """The share of the critics' weights that lie at the limits: with most of them there, a critic has no choice."""
-        weights = self.discriminator_a.trainable_variables + self.discriminator_b.trainable_variables
-        at_limit = sum(ops.sum(ops.cast(ops.abs(v) >= self.clip, "float32")) for v in weights)
-        return float(at_limit) / sum(np.prod(v.shape) for v in weights)
+        weights = [ops.convert_to_numpy(v) for v in self.d_step.trainable_variables]
+        return sum(np.sum(np.abs(v) >= self.clip) for v in weights) / sum(v.size for v in weights)
 
     def _fix_noise(self, seed, place):
         """The dropout's next draw follows from these two numbers alone, so that a stopped run goes on exactly."""
@@ -409,7 +410,7 @@ class DualGAN:
                 variable.assign(state[f"optimizer_{i}"])
 
     def _optimizer_variables(self):
-        return [v for player in (self.combined, self.d_step_a, self.d_step_b) for v in player.optimizer.variables]
+        return [v for player in (self.combined, self.d_step) for v in player.optimizer.variables]
 
 
 def ground_floor(*names):
