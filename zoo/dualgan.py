@@ -328,7 +328,7 @@ class DualGAN:
     def clipped(self):
         """The share of the critics' weights that lie at the limits: with most of them there, a critic has no choice."""
         weights = [ops.convert_to_numpy(v) for v in self.d_step.trainable_variables]
-        return sum(np.sum(np.abs(v) >= self.clip) for v in weights) / sum(v.size for v in weights)
+        return sum(np.count_nonzero(np.abs(v) >= self.clip) for v in weights) / sum(v.size for v in weights)
 
     def _fix_noise(self, seed, place):
         """The dropout's next draw follows from these two numbers alone, so that a stopped run goes on exactly."""
