@@ -335,28 +335,6 @@ def test_photos_are_cut_anywhere_and_pairs_jittered(command, tmp_path, monkeypat
     assert not any(-0.7 < edge < 0.6 for edge in left_edges)
 
 
-def test_rotate_turns_the_pairs_that_are_trained_on(command, tmp_path, monkeypatch):
-    seen = []
-
-    def look(gan, pair):
-        seen.extend(zip(*pair, strict=True))
-        return {"l1_loss": 0.0}
-
-    monkeypatch.setattr(Pix2Pix, "train_step", look)
-    side_by_side(tmp_path / "set")
-    ramp = np.broadcast_to(np.arange(0, 240, 5, dtype=np.uint8)[None, :, None], (48, 48, 3))
-    for path in (tmp_path / "set").rglob("*.png"):
-        iio.imwrite(path, np.concatenate([ramp, 255 - ramp], axis=1))
-    args = ["--task", "pairs", "--data", "set", "--epochs", 1, *PIX2PIX_TINY, "--steps-per-epoch", 20]
-    for options, directions in (([], 2), (["--rotate"], 4)):  # brighter to the right or, mirrored, to the left; and all
-        seen.clear()
-        assert command(pix2pix, *args, *options, "--run", f"{directions}")[0] == 0
-        assert all(np.abs(x + target).max() < 0.02 for x, target in seen)  # both halves alike
-        corners = {tuple(np.sign([x[-1, 0, 0] - x[0, 0, 0], x[0, -1, 0] - x[0, 0, 0]])) for x, _ in seen}
-        assert len(corners) == directions
-    assert "--rotate" in command(pix2pix, *args, "--rotate", "--run", "2")[2]  # it contradicts that run
-
-
 def side_by_side(folder, n=12):
     """Pairs whose B is A in other colours."""
     for i in range(n):

@@ -49,13 +49,13 @@ class Images(keras.utils.PyDataset):
     Attributes:
         epoch: int, set by the training loop; `images[i]` is batch i of this epoch.
         steps: batches in an epoch; more than one pass is more passes.
-        flip, jitter, rotate: see `load`; may be set until the first batch is read.
+        flip, jitter: see `load`; may be set until the first batch is read.
         map: a function that every batch goes through, in the loader's threads; may be set as late.
         shape: (size, size, channels) of one image.
         labels: int array, one per image of this half, or None.
     """
 
-    def __init__(self, items, size, channels, batch_size, crop, flip, jitter, steps, seed, rotate):
+    def __init__(self, items, size, channels, batch_size, crop, flip, jitter, steps, seed):
         super().__init__()
         self.items, self.labels = items, items.labels
         self.shape = (size, size, channels)
@@ -71,7 +71,6 @@ class Images(keras.utils.PyDataset):
             )
         self.batch_size, self.crop, self.flip, self.jitter, self.seed = batch_size, crop, flip, jitter, seed
         self.steps = steps or max(1, len(items) // batch_size)
-        self.rotate = rotate
         self.epoch, self.map = 0, None
         self._cache, self._room, self._bad, self._lock = {}, CACHE_BYTES, set(), threading.Lock()
         self._pool = concurrent.futures.ThreadPoolExecutor(max_workers=2, thread_name_prefix="loader")
@@ -129,7 +128,7 @@ class Images(keras.utils.PyDataset):
             yield image
 
     def _batch(self, epoch, step):
-        numbers = 3 + (self.crop == "zoom") + self.rotate
+        numbers = 4 if self.crop == "zoom" else 3
         draws = np.random.default_rng((self.seed, epoch, step)).random((self.batch_size, numbers))
         batch = np.empty((self.batch_size, *self.shape), np.float32)
         for k, draw in enumerate(draws):
@@ -140,7 +139,7 @@ class Images(keras.utils.PyDataset):
         return self.map(batch) if self.map else batch
 
     def _cut(self, image, draw):
-        """Crops (where the whole picture is at hand), mirrors and turns, as three to five uniform numbers say."""
+        """Crops (where the whole picture is at hand) and mirrors, as three or four uniform numbers say."""
         size = self.shape[0]
         side = round(size + draw[3] * (min(image.shape[:2]) - size)) if self.crop == "zoom" else size
         top, left = (int(d * (length - side + 1)) for d, length in zip(draw[:2], image.shape[:2], strict=True))
@@ -148,8 +147,7 @@ class Images(keras.utils.PyDataset):
         if side != size:
             planes = [Image.fromarray(image[..., c]) for c in range(image.shape[2])]
             image = np.stack([plane.resize((size, size), Image.Resampling.BICUBIC) for plane in planes], axis=-1)
-        image = image[:, ::-1] if self.flip and draw[2] < 0.5 else image
-        return np.rot90(image, int(4 * draw[-1])) if self.rotate else image
+        return image[:, ::-1] if self.flip and draw[2] < 0.5 else image
 
     def _image(self, index):
         """Image `index`, or the next one that can be decoded, as uint8 (height, width, channels), ready to be cut."""
@@ -245,7 +243,6 @@ def load(
     steps=None,
     seed=0,
     domain=None,
-    rotate=False,
 ):
     """The images of `source` (see the top of this file) as `Images`.
 
@@ -262,7 +259,6 @@ def load(
         jitter: with "center", the middle is taken this much larger, and a random square of `size` cut out of it.
         steps: batches in an epoch; None is one pass over the images.
         domain: "A" or "B", one of two domains, or "AB", pairs of both in six channels.
-        rotate: turns every image by 0, 90, 180 or 270 degrees, at random: for those without an up.
 
     Raises:
         DataError: the source is not there or holds no usable images.
@@ -276,7 +272,7 @@ def load(
     elif channels is None:
         channels = _first_channels(items)
     crop = crop or ("random" if source in sources.RANDOM_CROPS else "center")
-    return Images(items, size, channels, batch_size, crop, flip, jitter, steps, seed, rotate)
+    return Images(items, size, channels, batch_size, crop, flip, jitter, steps, seed)
 
 
 def _first_channels(items):

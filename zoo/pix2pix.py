@@ -27,9 +27,9 @@ Differences from the paper:
 - The learning rate falls to zero, along a cosine, over the second half of the training (going on with a larger
   `--epochs` raises it again); the paper's is constant.
 - A larger picture is shrunk, not translated at its own size.
-- Photos are cut to squares of any size at any place. Photographers put what is red (faces, flowers) into the middle,
-  and the innermost layers of a U-Net know where they are: trained on whole photos it reddens all pictures' middle.
-- Pairs are jittered as in the paper; `--rotate` turns them as well, for more to learn from.
+- Photos are cut to squares of any size at any place, pairs are jittered as in the paper. Photographers put what is red
+  (faces, flowers) into the middle, and the innermost layers of a U-Net know where they are: trained on whole photos it
+  reddens the middle of every picture.
 - G and D are updated at once, not D before G, so that what G has made serves both: a step is one call.
 - The defaults are for laptops; the paper's are `--size 256 --filters 64 --learning-rate 2e-4`, and batches of 1 to
   10. The rate of 3e-3 is for short trainings: after 500 to 2000 steps the colours of photos held out are nearer than
@@ -489,7 +489,6 @@ def main(argv=None):
     add("--dropout", type=share, default=0.5, metavar="X", help="share of the values dropped as noise (%(default)s)")
     add("--norm", choices=["instance", "batch"], default="instance", help="over each image or the batch (%(default)s)")
     add("--skips", action=argparse.BooleanOptionalAction, default=True, help="U-Net, not encoder-decoder (yes)")
-    add("--rotate", action="store_true", help="turn the training pictures as well: aerial photos have no up")
     add("--patch", type=int, choices=list(PATCHES), default=70, help="pixels that a logit of D sees (%(default)s)")
     weight = runs.number(float, 0)
     add("--lambda", type=weight, default=100, metavar="X", help="weight of the L1 loss (%(default)s)")
@@ -503,8 +502,7 @@ def main(argv=None):
         domain, crop, jitter = None, "zoom", 1
         if o.task == "pairs":
             domain, crop, jitter = "AB", "center", 286 / 256 if split == "train" else 1
-        more = {"seed": o.seed, "domain": domain, "rotate": o.rotate}
-        return dataset.load(source, o.size, 3, batch_size, split, crop, True, jitter, **more)
+        return dataset.load(source, o.size, 3, batch_size, split, crop, True, jitter, seed=o.seed, domain=domain)
 
     with runs.errors(ValueError):
         if not (o.apply or o.evaluate):
