@@ -9,10 +9,10 @@ import imageio.v3 as iio
 import keras
 import numpy as np
 import pytest
-from conftest import DEBLUR_TINY, TINY, same_state
+from conftest import CYCLEGAN_TINY, DEBLUR_TINY, TINY, same_state
 from PIL import Image
 
-from zoo import dcgan, deblur, inpaint, runs
+from zoo import cyclegan, dcgan, deblur, inpaint, runs
 
 
 def test_a_run_leaves_the_whole_folder(command, tmp_path):
@@ -185,6 +185,15 @@ def test_a_checkpoint_of_another_version_gets_one_line(change, command, refused,
     generator = "runs/dcgan/checkpoint/generator.keras"
     status, _, err = command(dcgan, "--generate", 1, "--weights", generator, "--channels", 1, *TINY[:6])
     assert status == 0, err
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_checkpoint_of_another_version_of_a_model_with_two_generators(command, refused, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(cyclegan.CycleGAN, "_optimizer_variables", lambda gan: gan.combined.optimizer.variables)
+        assert command(cyclegan, "--epochs", 1, *CYCLEGAN_TINY)[0] == 0
+    line = refused(cyclegan, "--epochs", 2, *CYCLEGAN_TINY)
+    assert "another version" in line and "--weights" not in line
 
 
 def test_a_second_process_is_refused(command, refused, tmp_path):

@@ -419,7 +419,8 @@ def _load_checkpoint(folder, gan):
         try:
             gan.load(place)
         except (KeyError, ValueError):
-            fail(f"{place} is of another version of the zoo: train anew (--fresh), or give its generator to --weights")
+            or_use = ", or give its generator to --weights" if hasattr(gan, "generator") else ""
+            fail(f"{place} is of another version of the zoo: train anew (--fresh){or_use}")
         return state | {"place": place}
     if any(place.name != "checkpoint.new" for place in found):
         fail(f"no checkpoint in {folder} is whole: start anew with --fresh, or give another --run")
