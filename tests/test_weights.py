@@ -22,7 +22,7 @@ CAT = data.chelsea()[:288, :448]
 
 @pytest.mark.parametrize("name", LIMITS)
 def test_they_are_small(name):
-    assert (ROOT / f"zoo/weights/{name}.weights.h5").stat().st_size < LIMITS[name]
+    assert (ROOT / f"zoo/weights/{name}.keras").stat().st_size < LIMITS[name]
 
 
 def test_srgan_enlarges_better_than_bicubic(command, tmp_path):
@@ -97,6 +97,18 @@ def test_a_run_begins_with_weights(name, command, refused):
     assert status == 0 and Path(f"runs/{name}.1").exists(), err
 
 
+@pytest.mark.parametrize(("name", "option"), [("srgan", "image_skip"), ("deblur", "skips")])
+def test_weights_of_a_generator_without_skips(name, option, command, refused, tmp_path):
+    """The weights have the same shapes, so that Keras alone would load them, and the picture would be spoilt."""
+    iio.imwrite(tmp_path / "photo.png", CAT[:40, :50])
+    without = f"--no-{option.replace('_', '-')}"
+    assert "other layers" in refused(MODULES[name], "--apply", "photo.png", without)
+    MODULES[name].build_generator(**{option: False}).save(tmp_path / "mine.keras")
+    use = ["--apply", "photo.png", "--weights", "mine.keras"]
+    assert "other layers" in refused(MODULES[name], *use)
+    assert command(MODULES[name], *use, without)[0] == 0
+
+
 @pytest.mark.parametrize("name", ["cyclegan", "dualgan"])
 def test_weights_of_one_of_two_generators(name, refused, tmp_path):
     iio.imwrite(tmp_path / "photo.png", CAT[:40, :50])
@@ -107,7 +119,7 @@ def test_weights_of_one_of_two_generators(name, refused, tmp_path):
 def test_weights_are_plain_keras(tmp_path):
     network = srgan.build_generator()
     before = [keras.ops.convert_to_numpy(v).copy() for v in network.trainable_variables]
-    network.load_weights(ROOT / "zoo/weights/srgan.weights.h5")
+    network.load_weights(ROOT / "zoo/weights/srgan.keras")
     for fresh, variable in zip(before, network.trainable_variables, strict=True):
         trained = keras.ops.convert_to_numpy(variable)
         assert np.isfinite(trained).all() and (fresh != trained).any()

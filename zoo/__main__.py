@@ -39,7 +39,7 @@ def copy(name, folder):
         fail(f"there is no model {name!r}: there are {', '.join(models())}")
     first = BEFORE.get(name, name)
     files = [f"{stem}.py" for stem in dict.fromkeys((name, first, *needs(name), *needs(first)))]
-    weights = f"weights/{name}.weights.h5"
+    weights = f"weights/{name}.keras"
     files += [weights] if (ZOO / weights).exists() else []
     try:
         there = [file for file in files if (folder / file).exists()]

@@ -339,7 +339,7 @@ class Deblurrer:
     def pretrained(cls):
         """The default Deblurrer with the generator that comes with the zoo, in `weights` beside this file."""
         gan = cls()
-        gan.generator.load_weights(Path(__file__).parent / "weights" / "deblur.weights.h5")
+        gan.generator.load_weights(Path(__file__).parent / "weights" / "deblur.keras")
         return gan
 
     def restore(self, images):

@@ -27,6 +27,7 @@ import signal
 import sys
 import time
 import warnings
+import zipfile
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -155,7 +156,7 @@ def parse(parser, argv, actions, free=(), later=()):
     if acting and options.fresh:
         fail(f"--fresh starts a training, and {acting[0]} uses a trained run: leave one of them out")
     if acting and not (saved or options.weights):
-        ours = Path(__file__).parent / "weights" / f"{model}.weights.h5"
+        ours = Path(__file__).parent / "weights" / f"{model}.keras"
         if "run" in given or not ours.exists():
             needs = f"{acting[0]} needs a trained run, and {options.run} is none"
             fail(f"{needs}: train it first ({parser.prog} --epochs 5)")
@@ -219,6 +220,12 @@ def _load_generator(file, gan):
     if not hasattr(gan, "generator"):
         fail("--weights is for models with one generator; this one has two: give --run with its folder")
     try:
+        if zipfile.is_zipfile(file):  # .keras: without skips the layers are others, the weights' shapes may be the same
+            with zipfile.ZipFile(file) as archive, archive.open("config.json") as config:
+                both = json.loads(config.read(10**7))["config"], gan.generator.get_config()
+            theirs, ours = (sorted(layer["class_name"] for layer in network["layers"]) for network in both)
+            if theirs != ours:
+                raise ValueError("it has other layers")
         gan.generator.load_weights(file)
     except Exception as error:  # whatever Keras and h5py raise
         advice = "give the options that it was trained with, such as --filters"

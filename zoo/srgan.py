@@ -391,7 +391,7 @@ class SRGAN:
     def pretrained(cls):
         """The default SRGAN with the generator that comes with the zoo, in `weights` beside this file."""
         gan = cls(vgg=layers.Identity())  # which is for training
-        gan.generator.load_weights(Path(__file__).parent / "weights" / "srgan.weights.h5")
+        gan.generator.load_weights(Path(__file__).parent / "weights" / "srgan.keras")
         return gan
 
     def upscale(self, images, network=None):
