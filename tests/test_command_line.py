@@ -237,6 +237,8 @@ def test_generate_and_interpolate(command, refused, tmp_path):
     weights = ["--weights", "runs/dcgan/generator.keras", *TINY]
     assert "--channels 1 or 3" in refused(dcgan, "--generate", 4, *weights)
     assert command(dcgan, "--generate", 4, *weights, "--channels", 1, "--output", "a.png")[0] == 0
+    assert command(dcgan, "--generate", 4, *weights, "--channels", 1, "--run", "none/yet")[0] == 0
+    assert (tmp_path / "none/yet/output.png").exists()
 
 
 def test_evaluate(command, tmp_path, monkeypatch):
@@ -278,7 +280,7 @@ def test_evaluate(command, tmp_path, monkeypatch):
         (["--data", "wide.npy"], "wanted are uint8 images"),
         (["--data", "damaged.npz"], "can't be read"),
         (["--size", "30"], "--size 28, 32"),
-        (["--batch-size", "81"], "--batch-size 80 or less"),
+        (["--batch-size", "81"], "81 is larger than the 80 images"),
         (["--batch-size", "-1"], "--batch-size: -1"),
         (["--epochs", "0"], "--epochs: 0"),
         (["--epochs", "many"], "--epochs"),

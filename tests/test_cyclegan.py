@@ -362,7 +362,7 @@ def test_command_line(command, tmp_path, monkeypatch):
     assert json.loads((tmp_path / "straight/options.json").read_text())["blocks"] == 1
     status, out, _ = command(cyclegan, "--evaluate", "--run", "straight")
     result = json.loads((tmp_path / "straight/evaluation.json").read_text())
-    assert status == 0 and "SSIM" in out and len(result) == 6
+    assert status == 0 and "64 squares" in out and "SSIM" in out and len(result) == 6
     assert set(result["AtoB made"]) == {"moved", "cycle", "L1", "PSNR dB", "SSIM"}
     iio.imwrite(tmp_path / "grey.png", np.random.default_rng(0).integers(0, 256, (30, 21), np.uint8))
     for direction in ("AtoB", "BtoA"):

@@ -226,7 +226,7 @@ def test_command_line(command, tmp_path, monkeypatch):
     assert "gap_a" in (tmp_path / "straight/history.csv").read_text()
     status, out, _ = command(dualgan, "--evaluate", "--run", "straight")
     result = json.loads((tmp_path / "straight/evaluation.json").read_text())
-    assert status == 0 and "SSIM" in out and len(result) == 6
+    assert status == 0 and "64 squares" in out and "SSIM" in out and len(result) == 6
     iio.imwrite(tmp_path / "photo.png", np.random.default_rng(0).integers(0, 256, (30, 21, 3), np.uint8))
     for direction in ("AtoB", "BtoA"):
         apply = ["--apply", "photo.png", "--direction", direction, "--deterministic", "--run", "straight"]
@@ -243,6 +243,10 @@ def test_command_line(command, tmp_path, monkeypatch):
         (["--data", "photos"], "photos has no domains A and B"),
         (["--clip", "0"], "--clip"),
         (["--critic-steps", "0"], "--critic-steps"),
+        (
+            ["--data", "two.npy", "--data-b", "two.npy", "--critic-steps", "3"],
+            "smaller --batch-size; a step takes --batch-size times --critic",
+        ),
         (["--recovery-weights", "1"], "--recovery-weights"),
         (["--recovery-weights", "1", "-1"], "--recovery-weights"),
         (["--dropout", "1"], "--dropout"),
@@ -250,5 +254,6 @@ def test_command_line(command, tmp_path, monkeypatch):
         (["--deterministic", "--evaluate"], "train it first"),
     ],
 )
-def test_mistakes_get_one_line(args, advice, refused):
+def test_mistakes_get_one_line(args, advice, refused, tmp_path):
+    np.save(tmp_path / "two.npy", np.zeros((2, 32, 32, 3), np.uint8))
     assert advice in refused(dualgan, *args, "--epochs", "1", "--filters", "2")

@@ -322,6 +322,7 @@ def test_damaged_and_foreign_networks(command, refused, trained, tmp_path):
         (["--mask", "small.png"], "small.png has 20x28 pixels"),
         (["--mask-size", "1"], "--mask-size"),
         (["--mask-size", "0.01"], "no hole"),
+        (["--mask", "white.png", "--mask-size", "0.3"], "--mask-size is for"),
         (["--data", "nowhere"], "there is no data set or path 'nowhere'"),
         (["--seed", "5000000000"], "--seed"),
         (["--evaluate", "--output", "a.png"], "leave one of them out"),

@@ -19,13 +19,15 @@ Measured on 40 pairs of `maps`, after 4800 steps on 120 photos and the maps of 1
 --precision mixed_bfloat16 --steps-per-epoch 240 --epochs 20`): photo to map has an L1 of 12.8 grey levels, the photo as
 it is 155, the mean map 14.2; map to photo 34.7, the map 155, the mean photo 30.6.
 
-With `--apply` a picture of more than 1024 pixels is cut into tiles. Instance normalisation takes each tile's own mean
-and contrast away, so that neighbouring tiles may differ slightly in colour; smaller pictures are not cut.
+With `--apply` a picture with a side of more than 1024 pixels is cut into tiles. Instance normalisation takes each
+tile's own mean and contrast away, so that neighbouring tiles may differ slightly in colour.
 
 Differences from the paper:
 - The defaults are for laptops: `--size 256 --filters 64 --blocks 9 --batch-size 1` are the paper's. Data sets are
-  shrunk to 286/256 of the size and cropped, as in the paper; of the few embedded photos squares of any size are cut.
-- The identity loss, which the paper has for paintings alone, is always on; `--identity-weight 0` leaves it out.
+  shrunk to 286/256 of the size, cropped and mirrored, as in the authors' code; of the few embedded photos squares of
+  any size are cut.
+- The identity loss, which the paper has for paintings and flowers alone, is always on; `--identity-weight 0` leaves it
+  out.
 - The learning rate falls to zero over the second half of the steps, whatever `--epochs` is, and with every step; going
   on with a larger `--epochs` raises it again.
 - Instance normalisation adds a shift, and the convolution before it has no bias, which the normalisation would take
@@ -448,7 +450,8 @@ def main(argv=None):
                 source, split = runs.held_out(o)
                 other = {"split": split, "source_b": o.data_b if source == o.data else None, "halves": not o.data_b}
                 a, b, paired = domains.take(source, 64, **both | other)
-                print(f"on {len(a)} images of A, {len(b)} of B" + (", taken for pairs" if paired else ""))
+                kind = "squares, cut out of images," if both["draw"] else "images"
+                print(f"on {len(a)} {kind} of A, {len(b)} of B" + (", taken for pairs" if paired else ""))
                 means = [domains.mean_image(x) for x in domains.load(o.data, **both)[:2]] if paired else None
                 runs.report(o, domains.evaluate(gan, a, b, means))
             else:

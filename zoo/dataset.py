@@ -67,7 +67,7 @@ class Images(keras.utils.PyDataset):
         if crop == "center" and batch_size > len(items):
             raise DataError(
                 f"a batch of {batch_size} is larger than the {len(items)} images of {items.name}: "
-                f"use --batch-size {len(items)} or less"
+                "use a smaller --batch-size"
             )
         self.batch_size, self.crop, self.flip, self.jitter, self.seed = batch_size, crop, flip, jitter, seed
         self.steps = steps or max(1, len(items) // batch_size)

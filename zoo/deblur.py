@@ -18,7 +18,7 @@ longer training without discriminator, on 442 photos, restores that too: 24.9 fo
 
 Differences from the tutorial:
 - The encoder's maps are added to the decoder's, and the image to the output, so that the network need not carry through
-  its narrow middle what the blurred image still shows; `--no-skips` is the tutorial's. The output then is no tanh.
+  its narrow middle what the blurred image still shows. So the output is no tanh. `--no-skips` is the tutorial's.
 - There is a discriminator, with a small weight; `--adversarial-weight 0` is the tutorial's plain autoencoder. G
   and D are updated at once, so that what G has made serves both: a step is one call.
 - The pixel loss is L1, as in the tutorial's code; `--loss l2` is its text's.

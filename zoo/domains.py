@@ -75,6 +75,8 @@ def load(source, size=64, batch_size=1, split="train", source_b=None, draw=None,
 def take(source, n, size=64, split="test", source_b=None, draw=None, halves=True, seed=0):
     """The first n images of A and of B, or as many as there are, and whether they are pairs; for the rest see `load`.
 
+    With `draw` it is always n: squares of any size, which the few photos are cut into.
+
     Returns:
         two uint8 arrays (n, size, size, 3), and a bool.
     """

@@ -24,14 +24,14 @@ Measured on 40 pairs of `maps`, after 4800 steps on 120 photos and the maps of 1
 behind CycleGAN. With `--recovery-weights 100 100 --critic-steps 4` and `--epochs 40` SSIM is better than the input's
 both ways (0.301 and 0.180, the input's 0.137), as it is not with the defaults.
 
-With `--apply` a picture of more than 1024 pixels is cut into tiles. Instance normalisation takes each tile's own mean
-and contrast away, so that neighbouring tiles may differ slightly in colour, and from `--depth 7` on a pixel depends on
-more than a tile's surroundings; smaller pictures are not cut.
+With `--apply` a picture with a side of more than 1024 pixels is cut into tiles. Instance normalisation takes each
+tile's own mean and contrast away, so that neighbouring tiles may differ slightly in colour, and from `--depth 7` on a
+pixel depends on more than a tile's surroundings.
 
 Differences from the paper:
-- The defaults are for laptops and a short training: `--size 256 --filters 64 --depth 8 --learning-rate 5e-5` are the
-  paper's. Its ranges are 100 to 1000 for the weights of the recovery, 0.01 to 0.1 for the clipping, and 2 to 4 critic
-  steps.
+- The defaults are for laptops and a short training: `--size 256 --filters 64 --depth 8` are the paper's,
+  `--learning-rate 5e-5` is that of the authors' code. The paper's ranges are 100 to 1000 for the weights of the
+  recovery, 0.01 to 0.1 for the clipping, and 2 to 4 critic steps.
 - Data sets are shrunk to 286/256 of the size, cropped and mirrored, as in CycleGAN; of the few embedded photos squares
   of any size are cut.
 - The generators have instance normalisation, as a batch has few images; the critics have none, which would undo what
@@ -454,7 +454,11 @@ def main(argv=None):
         if o.data_b and o.data == "sketches":
             raise ValueError("--data-b has the images of domain B: give --data too, with those of domain A")
         if not (o.apply or o.evaluate):
-            a, b, paired = domains.load(o.data, batch_size=o.batch_size * o.critic_steps, **both)
+            try:
+                a, b, paired = domains.load(o.data, batch_size=o.batch_size * o.critic_steps, **both)
+            except dataset.DataError as error:
+                product = "; a step takes --batch-size times --critic-steps images" if "batch" in str(error) else ""
+                raise ValueError(f"{error}{product}") from error
             o.steps_per_epoch = a.steps = b.steps = o.steps_per_epoch or max(len(a), len(b), least)
             if paired and o.data != "sketches":
                 print(f"{o.data} is taken for pairs of A and B; if it has A alone, give the images of B as --data-b")
@@ -469,7 +473,8 @@ def main(argv=None):
                 source, split = runs.held_out(o)
                 other = {"split": split, "source_b": o.data_b if source == o.data else None, "halves": not o.data_b}
                 a, b, paired = domains.take(source, 64, **both | other)
-                print(f"on {len(a)} images of A, {len(b)} of B" + (", taken for pairs" if paired else ""))
+                kind = "squares, cut out of images," if both["draw"] else "images"
+                print(f"on {len(a)} {kind} of A, {len(b)} of B" + (", taken for pairs" if paired else ""))
                 means = [domains.mean_image(x) for x in domains.load(o.data, **both)[:2]] if paired else None
                 runs.report(o, domains.evaluate(gan, a, b, means))
             else:

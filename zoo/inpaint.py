@@ -427,6 +427,8 @@ def main(argv=None):
                 raise ValueError(f"{file} can't be written: give --output a .png in a folder that exists")
         if o.mask in KINDS:
             masks = make_masks(o.mask, len(images), size, o.mask_size, o.seed)
+        elif o.mask_size:
+            raise ValueError(f"--mask-size is for {', '.join(KINDS)}: of a picture the hole is what is white")
         else:
             masks = read(o.mask, 1)[..., 0] > 127
         masks = inpainter.check(images, masks)

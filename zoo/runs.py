@@ -506,6 +506,8 @@ def held_out(options):
 def output(options, image):
     """Writes a picture where --output says, or as output.png into the run folder."""
     path = Path(options.output or Path(options.run) / "output.png")
+    if not options.output:  # with --weights there may be no run yet
+        path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() != ".png" or not path.parent.is_dir():
         fail(f"--output {path}: pictures are written as .png, into a folder that exists")
     save_picture(path, image)

@@ -14,7 +14,8 @@ Ledig et al.: Photo-Realistic Single Image Super-Resolution Using a Generative A
 The zoo's generator has 31.26 dB on Set5 (`--evaluate FOLDER`), bicubic enlargement 28.43; it is an SRResNet, see below.
 
 Training has two stages: the generator alone learns the mean squared error (it is called SRResNet then, and kept), then
-it learns to please a discriminator, and to have the features that VGG19 sees in the original.
+it learns to please a discriminator, and to have the features that VGG19 sees in the original. Going on with a larger
+`--epochs` makes the second longer, not the first: for both, `--fresh`, or `--pretrain-epochs` in the first call.
 
 Differences from the paper:
 - The generator adds its output to the bicubic enlargement of its input, and its last layer starts at zero, so that it
@@ -279,7 +280,7 @@ class SRGAN:
     Args:
         scale, blocks, filters, image_skip: see `build_generator`.
         size: side of the high-resolution training images in pixels, a multiple of `scale`, 32 or more.
-        pretrain_steps, gan_steps: steps of the two stages.
+        pretrain_steps, gan_steps: steps of the two stages, the paper's; only after the first is there a game at all.
         learning_rate: the highest of stage 1; stage 2 has the paper's 1e-4, from half-way on 1e-5.
         vgg: a model from images to features, see `build_vgg`; None is one with random weights.
         adversarial_weight: of the adversarial loss beside the content loss (equation 3: 1e-3).
