@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from conftest import CYCLEGAN_TINY, DEBLUR_TINY, TINY, same_state
 from PIL import Image
+from skimage import data
 
-from zoo import cyclegan, dcgan, deblur, inpaint, runs
+from zoo import cyclegan, dcgan, deblur, inpaint, runs, srgan
 
 
 def test_a_run_leaves_the_whole_folder(command, tmp_path):
@@ -73,6 +74,65 @@ def test_a_runs_own_folder_is_known_by_any_path(command, folder, monkeypatch):
 
 
 @pytest.mark.usefixtures("eager")
+def test_a_run_that_is_called_from_another_folder(command, folder, monkeypatch, tmp_path):
+    """There `pictures` are others, or there are none: the run keeps to its own."""
+    monkeypatch.setattr(dcgan, "evaluate", lambda gan, train, test, metrics: {"images": {"count": test.count}})
+    assert command(dcgan, "--data", "pictures", "--epochs", 1, *TINY)[0] == 0
+    (tmp_path / "elsewhere/pictures").mkdir(parents=True)
+    for i in range(20):
+        iio.imwrite(tmp_path / f"elsewhere/pictures/{i}.png", np.zeros((32, 32, 3), np.uint8))
+    monkeypatch.chdir("elsewhere")
+    run = ["--run", "../runs/dcgan"]
+    for source in ([], [folder], ["../pictures"]):
+        assert command(dcgan, *run, "--evaluate", *source)[1].split()[-1] == "3"  # of the 30
+    assert command(dcgan, *run, "--evaluate", "pictures")[1].split()[-1] == "20"
+    for i, same in enumerate(([], ["--data", folder], ["--data", "../pictures"])):
+        status, out, err = command(dcgan, *run, *same, "--epochs", 2 + i)
+        assert status == 0 and f"going on after epoch {1 + i}" in out, err
+    assert command(dcgan, *run, "--data", "pictures", "--epochs", 9)[0] == 2
+    assert command(inpaint, "--gan", "../runs/dcgan", "--iterations", 1)[0] == 0
+    assert iio.imread("runs/inpaint/output.png").std() > 60  # not the evenly black ones
+
+
+@pytest.mark.usefixtures("eager")
+def test_images_that_may_have_been_trained_on(command, folder, tmp_path):
+    assert command(deblur, "--data", "pictures", "--epochs", 1, *DEBLUR_TINY)[0] == 0
+    folder.rename(tmp_path / "moved")
+    with pytest.warns(UserWarning, match="pictures is not there: if moved has its images, they were trained on"):
+        assert command(deblur, "--evaluate", "moved")[0] == 0
+
+
+def test_a_folder_of_the_name_of_a_data_set(command, tmp_path):
+    (tmp_path / "photos").mkdir()
+    iio.imwrite(tmp_path / "photos/cat.png", data.chelsea()[96:192, 96:192])
+    status, out, err = command(srgan, "--evaluate", "./photos")
+    assert status == 0 and "bicubic" in out, err
+
+
+def test_a_checkpoint_is_no_run(command, refused):
+    assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
+    assert "give the folder that it is in" in refused(dcgan, "--epochs", 2, *TINY, "--run", "runs/dcgan/checkpoint")
+    assert "give it with --gan" in refused(inpaint, "--run", "runs/dcgan")
+
+
+def test_fresh_moves_nothing_else(command, refused, folder, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis/a.tex").write_text("")
+    assert "thesis is no run" in refused(dcgan, "--epochs", 1, *TINY, "--run", "thesis", "--fresh")
+    assert command(dcgan, "--epochs", 1, *TINY, "--run", "thesis")[0] == 0
+    args = ["--epochs", 1, *TINY, "--data", "pictures/inner", "--run", "pictures"]
+    assert command(dcgan, *args)[0] == 0
+    assert "move the images aside" in refused(dcgan, *args, "--fresh")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pictures", "thesis"]
+
+
+@pytest.mark.usefixtures("eager")
+def test_without_a_terminal(command, monkeypatch):
+    monkeypatch.setattr("sys.stdout", None)
+    assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
+
+
+@pytest.mark.usefixtures("eager")
 def test_names_that_the_terminal_cannot_show(command, monkeypatch, tmp_path):
     for name in ("日本.png", "b.png"):
         iio.imwrite(tmp_path / name, np.zeros((20, 20, 3), np.uint8))
@@ -82,12 +142,15 @@ def test_names_that_the_terminal_cannot_show(command, monkeypatch, tmp_path):
 
 
 @pytest.mark.usefixtures("eager")
-def test_channels_come_last_whatever_the_settings_of_keras(command):
+def test_order_of_the_axes_and_precision_whatever_the_settings_of_keras(command):
     keras.config.set_image_data_format("channels_first")
+    keras.config.set_floatx("float16")
     try:
         assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
+        assert keras.config.floatx() == "float32"  # of the losses
     finally:
         keras.config.set_image_data_format("channels_last")
+        keras.config.set_floatx("float32")
 
 
 @pytest.mark.parametrize("model, args", [(dcgan, ["--epochs", 1, *TINY]), (inpaint, ["--iterations", 1])])
@@ -287,6 +350,7 @@ def test_evaluate(command, tmp_path, monkeypatch):
         (["--learning-rate", "nan"], "--learning-rate"),
         (["--learning-rate", "-1"], "--learning-rate"),
         (["--label-smoothing", "1"], "--label-smoothing"),
+        (["--steps-per-epoch", "1" + 30 * "0"], "--steps-per-epoch"),
         (["--seed", "-1"], "--seed"),
         (["--seed", "20240101123456"], "--seed"),
         (["--filters", "0"], "--filters"),

@@ -45,6 +45,13 @@ def test_list_names_every_model_without_importing_keras():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="head")
+def test_a_reader_that_stops_early():
+    for _ in range(3):
+        done = subprocess.run(f"{sys.executable} -m zoo | true", shell=True, cwd=ROOT, capture_output=True, text=True)
+        assert done.stderr == ""
+
+
 def test_importing_prints_nothing():
     code = "; ".join(f"import zoo.{name}" for name in (*GROUND_FLOOR, *MODELS))
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
@@ -70,6 +77,7 @@ def test_copy_refuses(tmp_path):
     (tmp_path / "b/dcgan.py").mkdir(parents=True)
     _, err = zoo("copy", "dcgan", tmp_path / "b", status=2)
     assert err.startswith("error: ") and err.count("\n") == 1
+    assert "empty" in zoo("copy", "dcgan", "", status=2)[1]
     _, err = zoo("copy", "nothing", tmp_path, status=2)
     assert "there is no model 'nothing'" in err and err.count("\n") == 1
     zoo("copy", "dcgan", tmp_path / "a")

@@ -4,6 +4,7 @@ import argparse
 import ast
 import shlex
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -67,14 +68,16 @@ def main(argv=None):
     commands = parser.add_subparsers(dest="command")
     copier = commands.add_parser("copy", help="copy a model's file, and what its command line needs, into a folder")
     copier.add_argument("model", metavar="MODEL")
-    copier.add_argument("folder", metavar="FOLDER", type=Path)
+    copier.add_argument("folder", metavar="FOLDER")
     words = sys.argv[1:] if argv is None else argv
     if words and words[0] in models():
         fail(f"a model is called as `python -m zoo.{' '.join(words)}`")
     options = parser.parse_args(argv)
     if options.command == "copy":
-        copy(options.model, options.folder)
+        copy(options.model, Path(options.folder or fail("FOLDER is empty")))
         return
+    if hasattr(signal, "SIGPIPE"):  # `python -m zoo | head -1`
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     for name, line in models().items():
         print(f"  {name:10}{line}")
     print("\nTrain one:        python -m zoo.dcgan --epochs 5     (--help lists its options)")

@@ -405,7 +405,7 @@ def main(argv=None):
         gan = DCGAN(shape, o.latent_dim, o.filters, o.learning_rate, o.label_smoothing, o.generator_steps, o.seed)
 
     if o.generate or o.interpolate or o.evaluate:
-        with runs.errors(dataset.DataError):
+        with runs.errors(dataset.DataError, knobs="number of images"):
             runs.load_trained(o, gan)
             if o.evaluate:
                 runs.report(o, evaluate(gan, images, load(*runs.held_out(o)), metrics))

@@ -386,6 +386,8 @@ def main(argv=None):
     add("--output", metavar="FILE", help="where the picture is written; without --apply a GIF lies beside it")
     o = parser.parse_args(argv)
     runs.refuse_empty(o)
+    if runs.saved_options(Path(o.run)):
+        runs.fail(f"{o.run} is a training's run: give it with --gan; --run is where pictures are written")
     if o.apply and o.evaluate:
         runs.fail("--apply and --evaluate do different things: give one of them")
     if o.output and o.evaluate:
@@ -414,7 +416,7 @@ def main(argv=None):
             files = [target for _, target in photos.targets(o.apply, o.output, "completed")]
         else:
             trained = runs.saved_options(Path(o.gan))
-            o.data = o.data or trained.get("data")
+            o.data = o.data or runs.trained_on(trained)
             source, split = runs.held_out(o)
             if not source:
                 raise ValueError(f"{o.gan} does not say what it was trained on: give --data SOURCE")

@@ -48,7 +48,9 @@ def targets(photos, output, suffix):
     for photo in photos:
         target = (Path(output) if output else photo.parent) / f"{photo.stem}_{suffix}.png"
         if target in written:
-            raise PhotoError(f"{written[target]} and {photo} would both become {target}: give them in two calls")
+            raise PhotoError(
+                f"{written[target]} and {photo} would both become {target}: give them in two calls, to two folders"
+            )
         written[target] = photo
     if clash := {p.resolve() for p in photos} & {target.resolve() for target in written}:
         name = min(clash).name

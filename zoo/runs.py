@@ -36,11 +36,17 @@ import numpy as np
 from matplotlib.figure import Figure
 from skimage.util import montage
 
+try:
+    from . import sources
+except ImportError:  # copied out of the zoo, with that file beside this one
+    import sources
+
 MINUTES = 5  # between checkpoints inside an epoch
 GIF_FRAMES = 100
 # The exceptions of NumPy, TensorFlow, JAX and PyTorch, or what they say in those that Keras wraps them in.
 NO_MEMORY = "MemoryError|Resource_?Exhausted|OOM when|out of memory|(can't|unable to|failed to) allocate"
 CHECKPOINTS = ("checkpoint.new", "checkpoint", "checkpoint.old")  # the newest first
+NAMES = (None, *sources.NAMES, "sketches")  # of sources that are no paths
 # What may differ from one call on a run folder to the next.
 FREE = {"run", "fresh", "epochs", "devices"}
 
@@ -87,7 +93,7 @@ def number(kind, least, most=math.inf):
     return convert
 
 
-positive = number(int, 1)
+positive = number(int, 1, 2**31 - 1)
 
 
 def parser(name, doc, data, size, batch_size, learning_rate, steps):
@@ -96,7 +102,7 @@ def parser(name, doc, data, size, batch_size, learning_rate, steps):
     `doc` is the model's docstring, `steps` the least number of steps that it makes an epoch of.
     """
     command = f"python -m zoo.{name}" if __package__ else f"python {name}.py"
-    result = argparse.ArgumentParser(prog=command, description=doc.split("\n\n")[0])
+    result = argparse.ArgumentParser(prog=command, description=(doc or "").split("\n\n")[0])
     add = result.add_argument
     add("--epochs", type=positive, default=5, metavar="N", help="in all, those of earlier calls included (%(default)s)")
     add("--data", default=data, metavar="SOURCE", help="data set's name, folder, zip, .npy or .npz (%(default)s)")
@@ -129,6 +135,8 @@ def parse(parser, argv, actions, free=(), later=()):
     generator that comes with the zoo, can stand in for the run. Where one is trained, `--weights` is what it begins
     with. Those in `free` always are free, those in `later` as long as they are None.
     """
+    if sys.stdout is None:  # closed by who called: Keras' progress bar needs one
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold what the terminal can't show
         sys.stdout.reconfigure(errors="replace")
     options = parser.parse_args(argv)
@@ -150,9 +158,13 @@ def parse(parser, argv, actions, free=(), later=()):
     saved = {} if options.fresh or (acting and options.weights) else saved_options(Path(options.run))
     if saved.get("model", model) != model:
         fail(f"{options.run} is a run of {saved['model']}: give another --run")
-    sources = filter(None, (options.data, getattr(options, "data_b", None)))
-    if os.path.realpath(options.run) in map(os.path.realpath, sources):
-        fail(f"--run {options.run} is a folder of images too, and would be trained on: give another")
+    if (Path(options.run) / "state.json").exists():
+        fail(f"{options.run} is the checkpoint of a run: give the folder that it is in")
+    for path in source_paths(options).values():
+        if os.path.realpath(options.run) == path:
+            fail(f"--run {options.run} is a folder of images too, and would be trained on: give another")
+        if options.fresh and Path(path).is_relative_to(os.path.realpath(options.run)):
+            fail(f"--fresh would move the images aside, which lie in {options.run}: give another --run")
     if acting and options.fresh:
         fail(f"--fresh starts a training, and {acting[0]} uses a trained run: leave one of them out")
     if acting and not (saved or options.weights):
@@ -162,6 +174,10 @@ def parse(parser, argv, actions, free=(), later=()):
             fail(f"{needs}: train it first ({parser.prog} --epochs 5)")
         options.weights = str(ours)
         print(f"{options.run} is no trained run: the generator that comes with the zoo is used ({ours.name})")
+    for name, path in saved.get("paths", {}).items():
+        mine = getattr(options, name)
+        same = name in given and (mine == saved[name] or os.path.realpath(mine) == path)
+        saved[name] = mine if same else trained_on(saved, name)
     saved = {n: v for n, v in saved.items() if n not in free and hasattr(options, n) and getattr(options, n) != v}
     saved = {n: v for n, v in saved.items() if not (n in later and n in given and v is None)}
     clash = [f"--{n.replace('_', '-')} {v} (not {getattr(options, n)})" for n, v in saved.items() if n in given]
@@ -186,6 +202,7 @@ def prepare_keras(seed):
     if keras.backend.backend() == "torch" and tuple(map(int, keras.__version__.split(".")[:2])) < (3, 15):
         fail(f"Keras {keras.__version__} shifts images on PyTorch: `pip install --upgrade keras` (3.15 or later)")
     keras.config.set_image_data_format("channels_last")  # whatever ~/.keras/keras.json says
+    keras.config.set_floatx("float32")
     keras.utils.set_random_seed(seed)
 
 
@@ -208,6 +225,18 @@ def saved_options(folder):
         fail(f"{folder / 'options.json'} can't be read ({error}): start anew with --fresh, or give another run folder")
 
 
+def source_paths(options):
+    """Where the sources of images are that are no data sets' names: {name of the option: absolute path}."""
+    given = {name: getattr(options, name, None) for name in ("data", "data_b")}
+    return {name: os.path.realpath(path) for name, path in given.items() if path not in NAMES and os.path.exists(path)}
+
+
+def trained_on(saved, name="data"):
+    """The source that a run's `saved` options name; its absolute path where the name now leads elsewhere."""
+    source, path = saved.get(name), saved.get("paths", {}).get(name)
+    return path if path and os.path.exists(path) and os.path.realpath(source) != path else source
+
+
 def load_trained(options, gan):
     """Loads the newest checkpoint of the run into `gan`, or the generator that `--weights` names."""
     if options.weights:
@@ -226,7 +255,8 @@ def _load_generator(file, gan):
             theirs, ours = (sorted(layer["class_name"] for layer in network["layers"]) for network in both)
             if theirs != ours:
                 raise ValueError("it has other layers")
-        gan.generator.load_weights(file)
+        with warnings.catch_warnings(action="ignore"):  # the error says it
+            gan.generator.load_weights(file)
     except Exception as error:  # whatever Keras and h5py raise
         advice = "give the options that it was trained with, such as --filters"
         fail(f"{file} can't be loaded into this generator ({error}): {advice}")
@@ -259,6 +289,9 @@ class Run(keras.callbacks.Callback):
         if self.options.fresh and self.options.weights:  # now, as they may lie in the run that is moved aside
             _load_generator(self.options.weights, self.gan)
         if self.options.fresh and self.folder.exists():
+            ours = ("options.json", "samples", *CHECKPOINTS)
+            if any(self.folder.iterdir()) and not any((self.folder / name).exists() for name in ours):
+                fail(f"{self.folder} is no run, and --fresh would move it aside: give another --run")
             _lock(self.folder).close()  # refuses to move a run that is in use
             number = next(i for i in range(1, 10**6) if not Path(f"{self.folder}.{i}").exists())
             self.folder.rename(f"{self.folder}.{number}")
@@ -379,6 +412,7 @@ class Run(keras.callbacks.Callback):
         options = vars(self.options) | {"epochs": epochs}
         backend = keras.backend.backend()
         versions = {"keras": keras.__version__, backend: sys.modules[backend].__version__, "numpy": np.__version__}
+        options["paths"] = source_paths(self.options)
         options["versions"] = versions | {"python": platform.python_version()}
         _write(self.folder / "options.json", json.dumps(options, indent=2).encode())
 
@@ -499,7 +533,10 @@ def held_out(options):
     data, source = options.data, options.evaluate
     if not isinstance(source, str) or source == data:
         return data, "test"
-    same = data and os.path.exists(data) and os.path.exists(source) and os.path.samefile(data, source)
+    path = source_paths(options).get("data")
+    if data not in NAMES and not path:
+        warnings.warn(f"{data} is not there: if {source} has its images, they were trained on", stacklevel=2)
+    same = path and os.path.realpath(source) == path
     return (data, "test") if same else (source, "all")
 
 
