@@ -277,6 +277,25 @@ def test_a_loss_that_is_not_finite_stops_the_run(command, refused, monkeypatch):
     monkeypatch.undo()
 
 
+@pytest.mark.usefixtures("eager")
+def test_weights_that_the_last_step_has_spoilt_are_not_saved(command, refused, monkeypatch):
+    """The losses of that step are still finite."""
+    train_step = dcgan.DCGAN.train_step
+
+    def spoil(gan, images):
+        logs = train_step(gan, images)
+        if gan.steps == 6:
+            gan.generator.trainable_variables[0].assign(gan.generator.trainable_variables[0] * np.nan)
+        return logs
+
+    assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(dcgan.DCGAN, "train_step", spoil)
+        assert "no longer numbers" in refused(dcgan, "--epochs", 2)
+    status, out, _ = command(dcgan, "--epochs", 2)
+    assert status == 0 and "going on after epoch 1\n" in out
+
+
 def test_out_of_memory_names_the_knobs(refused, command, monkeypatch):
     def train_step(*_):
         raise MemoryError

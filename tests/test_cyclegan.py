@@ -394,7 +394,7 @@ def test_pairs_and_two_folders_on_the_command_line(command, folder, tmp_path):
         (["--data", "photos"], "photos has no domains A and B"),
         (["--data", "nowhere"], "there is no data set or path 'nowhere'"),
         (["--data-b", "photos"], "give --data too"),
-        (["--data", "one", "--data-b", "two", "--run", "./two"], "is a folder of images too"),
+        (["--data", "photos", "--data-b", "one", "--run", "./one"], "is a folder of images too"),
         (["--data", "one"], "too few for batches of 1"),
         (["--data", "photos", "--data-b", "nowhere"], "there is no data set or path 'nowhere'"),
         (["--cycle-weight", "-1"], "--cycle-weight"),

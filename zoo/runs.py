@@ -46,6 +46,7 @@ GIF_FRAMES = 100
 # The exceptions of NumPy, TensorFlow, JAX and PyTorch, or what they say in those that Keras wraps them in.
 NO_MEMORY = "MemoryError|Resource_?Exhausted|OOM when|out of memory|(can't|unable to|failed to) allocate"
 CHECKPOINTS = ("checkpoint.new", "checkpoint", "checkpoint.old")  # the newest first
+DIVERGED = "use --fresh with a smaller --learning-rate, or --precision float32"
 NAMES = (None, *sources.NAMES, "sketches")  # of sources that are no paths
 # What may differ from one call on a run folder to the next.
 FREE = {"run", "fresh", "epochs", "devices"}
@@ -337,9 +338,7 @@ class Run(keras.callbacks.Callback):
     def on_train_batch_end(self, step, logs):
         bad = [name for name, value in logs.items() if not math.isfinite(value)]
         if bad:
-            place = f"epoch {self.epoch + 1}, step {step + 1}"
-            advice = "use --fresh with a smaller --learning-rate, or --precision float32"
-            fail(f"{', '.join(bad)} is no longer a number ({place}): {advice}")
+            fail(f"{', '.join(bad)} is no longer a number (epoch {self.epoch + 1}, step {step + 1}): {DIVERGED}")
         for name, value in logs.items():
             total, count = self.sums.get(name, (0.0, 0))
             self.sums[name] = (total + value, count + 1)
@@ -382,6 +381,8 @@ class Run(keras.callbacks.Callback):
 
     def _save(self):
         """Writes checkpoint.new and renames it: whenever it is killed, one of the names has a whole checkpoint."""
+        if not all(np.isfinite(keras.ops.convert_to_numpy(weight)).all() for weight in self.model.weights):
+            fail(f"the weights are no longer numbers (after the last step), and not saved: {DIVERGED}")
         new, current, old = (self.folder / f"checkpoint{suffix}" for suffix in (".new", "", ".old"))
         shutil.rmtree(new, ignore_errors=True)
         try:
