@@ -53,6 +53,7 @@ def main():
     add("--rounds", type=int, default=3, metavar="N", help="turns of each command (%(default)s)")
     add("--output", type=Path, default=Path(__file__).parent, metavar="FOLDER", help="for the JSON (benchmarks)")
     o = parser.parse_args()
+    o.output.mkdir(parents=True, exist_ok=True)
     times = {}
     for _ in range(o.rounds):
         for name, arguments in COMMANDS.items():

@@ -8,6 +8,8 @@ from pathlib import Path
 if "PYTEST_XDIST_WORKER" in os.environ:  # a core for each worker: more threads would only get in each other's way
     os.environ |= {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
+from types import SimpleNamespace
+
 import imageio.v3 as iio
 import keras
 import numpy as np
@@ -84,6 +86,16 @@ def folder(tmp_path):
         picture = np.kron(small, np.ones((6, 8, 1), np.uint8))
         iio.imwrite(where / ("inner" if i % 2 else ".") / f"{i:02d}.{'png' if i % 3 else 'jpg'}", picture)
     return where
+
+
+def noise(*shape, seed=0):
+    """Random uint8 values."""
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def one(image):
+    """A set of one image, as far as a model's `evaluate` asks."""
+    return SimpleNamespace(whole=lambda **_: iter([image]), take=lambda n: image[None], count=1)
 
 
 def weights(path):

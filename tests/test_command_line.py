@@ -74,7 +74,7 @@ def test_a_runs_own_folder_is_known_by_any_path(command, folder, monkeypatch):
 
 
 @pytest.mark.usefixtures("eager")
-def test_a_run_that_is_called_from_another_folder(command, folder, monkeypatch, tmp_path):
+def test_a_run_that_is_called_from_another_folder(command, refused, folder, monkeypatch, tmp_path):
     """There `pictures` are others, or there are none: the run keeps to its own."""
     monkeypatch.setattr(dcgan, "evaluate", lambda gan, train, test, metrics: {"images": {"count": test.count}})
     assert command(dcgan, "--data", "pictures", "--epochs", 1, *TINY)[0] == 0
@@ -86,12 +86,15 @@ def test_a_run_that_is_called_from_another_folder(command, folder, monkeypatch, 
     for source in ([], [folder], ["../pictures"]):
         assert command(dcgan, *run, "--evaluate", *source)[1].split()[-1] == "3"  # of the 30
     assert command(dcgan, *run, "--evaluate", "pictures")[1].split()[-1] == "20"
+    assert f"was made with --data {folder}" in refused(dcgan, *run, "--data", "pictures", "--epochs", 9)
     for i, same in enumerate(([], ["--data", folder], ["--data", "../pictures"])):
         status, out, err = command(dcgan, *run, *same, "--epochs", 2 + i)
         assert status == 0 and f"going on after epoch {1 + i}" in out, err
-    assert command(dcgan, *run, "--data", "pictures", "--epochs", 9)[0] == 2
     assert command(inpaint, "--gan", "../runs/dcgan", "--iterations", 1)[0] == 0
     assert iio.imread("runs/inpaint/output.png").std() > 60  # not the evenly black ones
+    folder.rename("moved")
+    status, out, err = command(dcgan, *run, "--data", "moved", "--epochs", 5)
+    assert status == 0 and "going on after epoch 4" in out, err
 
 
 @pytest.mark.usefixtures("eager")
@@ -122,8 +125,10 @@ def test_fresh_moves_nothing_else(command, refused, folder, tmp_path):
     assert command(dcgan, "--epochs", 1, *TINY, "--run", "thesis")[0] == 0
     args = ["--epochs", 1, *TINY, "--data", "pictures/inner", "--run", "pictures"]
     assert command(dcgan, *args)[0] == 0
+    assert "can't be read" in refused(dcgan, "--epochs", 1, *TINY, "--run", "new", "--weights", "nothing.keras")
+    assert command(dcgan, "--epochs", 1, *TINY, "--run", "new", "--fresh")[0] == 0  # what that left is no obstacle
     assert "move the images aside" in refused(dcgan, *args, "--fresh")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["pictures", "thesis"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "new.1", "pictures", "thesis"]
 
 
 @pytest.mark.usefixtures("eager")

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from conftest import CYCLEGAN_TINY, count, interrupted, same_state, values
-from keras import ops
+from keras import layers, ops
 
 from zoo import cyclegan, dataset, domains, sources
 from zoo.cyclegan import NETWORKS, CycleGAN, LinearDecay, Unpaired, build_discriminator, build_generator
@@ -408,3 +408,25 @@ def test_pairs_and_two_folders_on_the_command_line(command, folder, tmp_path):
 def test_mistakes_get_one_line(args, advice, refused, tmp_path):
     pairs(tmp_path / "one", 1)
     assert advice in refused(cyclegan, *args, "--epochs", "1", "--filters", "2", "--blocks", "1")
+
+
+def test_the_generator_mirrors_wherever_the_size_is_kept():
+    flat = [layer for layer in cyclegan.build_generator(2, 2).layers if type(layer) is layers.Conv2D]
+    assert {layer.padding for layer in flat if layer.strides == (1, 1)} == {"valid"}
+
+
+def test_evaluation_of_a_model_that_is_right():
+    class Ten:
+        def translate(self, images, direction):
+            return images + np.uint8(10) if direction == "AtoB" else images - np.uint8(10)
+
+    a = np.full((3, 32, 32, 3), 100, np.uint8)
+    result = domains.evaluate(Ten(), a, a + np.uint8(10), (a[0], a[0] + np.uint8(10)))
+    for way in ("AtoB", "BtoA"):
+        made = result[f"{way} made"]
+        assert made["moved"] == 10 and made["cycle"] == made["L1"] == result[f"{way} mean"]["L1"] == 0
+
+
+def test_a_and_b_are_drawn_apart(folder):
+    a, b, _ = domains.load(folder, 32, source_b=folder)
+    assert any(not np.array_equal(a[i], b[i]) for i in range(5))

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import changed, values
+from conftest import changed, noise, values
 from keras import ops
 from scipy.linalg import sqrtm
 
@@ -200,3 +200,40 @@ def test_nearest_distances():
     bright[1] += 3
     np.testing.assert_allclose(metrics.nearest_distances(bright + np.uint8(1), bright), 1)
     np.testing.assert_array_equal(metrics.nearest_distances(bright, bright), 0)
+
+
+@pytest.mark.usefixtures("eager")
+def test_what_the_figures_say(tmp_path, monkeypatch):
+    gan = DCGAN((28, 28, 1), latent_dim=8, filters=4)
+    x = noise(240, 28, 28)
+    np.savez(
+        tmp_path / "set.npz", x_train=x[:120], x_test=x[120:], y_train=np.arange(120) % 3, y_test=np.arange(120) % 3
+    )
+    train, test = (dataset.load(tmp_path / "set.npz", 28, batch_size=1, split=split) for split in ("train", "test"))
+    new = noise(120, 28, 28, seed=1)[..., None]
+    results = {}
+    for name, images in {"new": new, "copies": x[:120, ..., None], "one": new[:1].repeat(120, 0)}.items():
+        monkeypatch.setattr(gan, "generate", lambda z, images=images: images)
+        results[name] = dcgan.evaluate(gan, train, test, metrics, n=120)["samples"]
+    assert results["new"]["copies %"] < 15 and results["copies"]["copies %"] == 100
+    assert results["one"]["spread"] == 0 and results["new"]["spread"] > 60
+    assert results["one"]["least class %"] == 0
+
+
+def test_interpolation_is_along_an_arc(monkeypatch):
+    gan = DCGAN((28, 28, 1), latent_dim=100, filters=1)
+    monkeypatch.setattr(gan, "generate", lambda z: z)
+    lengths = np.linalg.norm(gan.interpolate(9), axis=1)
+    assert lengths.min() > 0.93 * lengths[[0, -1]].min()
+
+
+def test_noise_is_as_in_training(monkeypatch):
+    gan, seen = DCGAN((28, 28, 1), latent_dim=50, filters=1), []
+    monkeypatch.setattr(gan.generator, "predict", lambda z, **_: seen.append(z) or np.zeros((len(z), 28, 28, 1)))
+    gan.generate(200)
+    assert 0.99 < np.abs(seen[0]).max() <= 1 and np.std(seen[0]) == pytest.approx(3**-0.5, rel=0.02)
+
+
+def test_the_nearest_of_many():
+    images = noise(1500, 4, 4)
+    np.testing.assert_array_equal(metrics.nearest_distances(images[[0, 700, 1499]], images), 0)

@@ -1,17 +1,19 @@
 """The deblurrer's networks, blur and commands. Runs on every backend; tests/test_backends.py sees to that."""
 
 import json
+from types import SimpleNamespace
 
 import imageio.v3 as iio
 import keras
 import numpy as np
 import pytest
-from conftest import DEBLUR_TINY, alone, assert_moves, interrupted, same_state, values
+from conftest import DEBLUR_TINY, alone, assert_moves, interrupted, one, same_state, values
 from keras import ops
 from PIL import Image
 from scipy.ndimage import gaussian_filter
+from skimage import data
 
-from zoo import deblur
+from zoo import deblur, metrics
 from zoo.deblur import KINDS, Deblurrer, blur, build_discriminator, build_generator, draw_kernel
 
 
@@ -181,3 +183,41 @@ def test_command_line(command, tmp_path, monkeypatch):
 )
 def test_mistakes_get_one_line(args, advice, refused):
     assert advice in refused(deblur, *args)
+
+
+def test_it_is_evaluated_on_the_blur_that_it_was_trained_on():
+    image = data.chelsea()[100:148, 100:148]
+    psnrs = []
+    for sigma, length in (((0.5, 0.5), (1, 1)), ((6, 6), (30, 30))):
+        gan = SimpleNamespace(sigma=sigma, length=length, restore=lambda images: images)
+        psnrs.append(deblur.evaluate(gan, one(image), metrics))
+    for kind in ("gaussian", "random-gaussian", "motion"):
+        assert psnrs[0][kind]["blurred"] > psnrs[1][kind]["blurred"] + 5
+
+
+def test_blur_has_the_strength_asked_for_and_is_another_in_every_step():
+    gan, images = tiny(blur="random-gaussian", sigma=(4, 4)), pictures(2)
+    first = gan.blurred(images)
+    expected = deblur.blur(deblur.to_uint8(images[0]), deblur.gaussian_kernel(4))
+    np.testing.assert_array_equal(deblur.to_uint8(first[0]), expected)
+    for change in ({"steps": 1}, {"seed": 1}):
+        gan = tiny()
+        first = gan.blurred(pictures(8))
+        for name, value in change.items():
+            setattr(gan, name, value)
+        assert not np.array_equal(gan.blurred(pictures(8)), first)
+
+
+def test_motion_goes_in_all_directions():
+    slopes = []
+    for seed in range(20):
+        kernel = deblur.draw_kernel("motion", np.random.default_rng(seed))
+        y, x = np.mgrid[: len(kernel), : len(kernel)] - len(kernel) // 2
+        slopes.append((kernel * x * y).sum())
+    assert min(slopes) < 0 < max(slopes)
+
+
+def test_each_image_of_a_batch_has_a_kind_of_its_own():
+    images = np.broadcast_to(np.random.default_rng(0).uniform(-1, 1, (1, 32, 32, 3)), (24, 32, 32, 3))
+    blurred = tiny(sigma=(2, 2)).blurred(images)  # both Gaussians are one, no two motions are
+    assert 3 <= len({image.tobytes() for image in blurred}) < 20

@@ -12,7 +12,7 @@ from keras import ops
 from PIL import Image
 from skimage.metrics import structural_similarity
 
-from zoo import dcgan, inpaint, metrics
+from zoo import dcgan, inpaint, metrics, runs
 from zoo.inpaint import KINDS, Inpainter, context_weights, make_masks, paste, poisson
 
 CENTER = np.zeros((28, 28), bool)
@@ -342,3 +342,24 @@ def test_mistakes_get_one_line(args, advice, refused, trained, tmp_path):
         Image.fromarray(np.full(shape, 255 * (name == "white"), np.uint8)).save(tmp_path / f"{name}.png")
     Image.fromarray(CENTER).save(tmp_path / "mask.png")
     assert advice in refused(inpaint, *args)
+
+
+def test_completion_is_scored_in_the_hole(monkeypatch):
+    masks, images = CENTER[None].repeat(2, 0), pictures(2)
+    monkeypatch.setattr(inpaint.Inpainter, "complete", lambda self, some, masks: some)
+    result = inpaint.evaluate(inpaint.Inpainter(*networks()), images, masks, metrics)
+    pairs = list(zip(inpaint.mean_fill(images, masks)[..., 0], images[..., 0], strict=True))
+    assert result["mean fill"]["SSIM"] == pytest.approx(np.mean([metrics.ssim(*p, where=CENTER) for p in pairs]))
+
+
+def test_the_seed_draws_the_masks(command, monkeypatch, tmp_path):
+    (tmp_path / "gan").mkdir()
+    for network, name in zip(networks(), ("generator", "discriminator"), strict=True):
+        network.save(tmp_path / f"gan/{name}.keras")
+    seen = []
+    monkeypatch.setattr(inpaint.Inpainter, "search", lambda self, images, masks, *_: seen.append(masks) or images)
+    monkeypatch.setattr(runs, "save_gif", lambda *_: None)
+    for seed in (1, 2):
+        args = ["--gan", "gan", "--data", "faces", "--mask", "random", "--seed", seed]
+        assert command(inpaint, *args)[0] == 0
+        np.testing.assert_array_equal(seen[-1], inpaint.make_masks("random", len(seen[-1]), 28, seed=seed))

@@ -3,6 +3,7 @@ import tracemalloc
 import warnings
 import zlib
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
@@ -397,3 +398,21 @@ def test_postscript_is_not_run(tmp_path):
     (tmp_path / "page.jpg").write_bytes(page)
     with pytest.raises(PhotoError, match="cannot identify"):
         photos.read(tmp_path / "page.jpg")
+
+
+@pytest.mark.parametrize("suffix, kind", [(".jpg", "JPEG"), (".jpeg", "JPEG"), (".webp", "WEBP")])
+def test_lossy_formats_lose_little(suffix, kind, tmp_path):
+    image = Image.fromarray(noise(64, 64, 3))
+    image.save(tmp_path / "source.png")
+    photos.apply(tmp_path / "source.png", tmp_path / f"target{suffix}", lambda images: images)
+    image.save(tmp_path / "expected", kind, quality=95)
+    assert (tmp_path / f"target{suffix}").stat().st_size == (tmp_path / "expected").stat().st_size
+
+
+@pytest.mark.parametrize("halo", [1, 3])
+def test_a_halo_is_rounded_up(halo, tmp_path):
+    image = noise(70, 50, 3)
+    iio.imwrite(tmp_path / "source.png", image)
+    padded = np.pad(image, [(16, 18), (16, 18), (0, 0)], mode="symmetric")
+    photos.apply(tmp_path / "source.png", tmp_path / "target.png", network, tile=32, halo=halo, multiple=4)
+    np.testing.assert_array_equal(iio.imread(tmp_path / "target.png"), network(padded[None])[0, 16:86, 16:66])

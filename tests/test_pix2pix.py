@@ -2,13 +2,14 @@
 
 import json
 import warnings
+from types import SimpleNamespace
 
 import imageio.v3 as iio
 import keras
 import numpy as np
 import pytest
 import skimage
-from conftest import PIX2PIX_TINY, alone, assert_moves, changed, count, interrupted, same_state, values
+from conftest import PIX2PIX_TINY, alone, assert_moves, changed, count, interrupted, noise, one, same_state, values
 from keras import layers, ops
 from PIL import Image
 from skimage import color
@@ -396,3 +397,34 @@ def test_mistakes_get_one_line(args, advice, refused, tmp_path):
         write(name)
     args = args if "--epochs" in args else [*args, "--epochs", "1", "--batch-size", "1", "--filters", "2"]
     assert advice in refused(pix2pix, *args)
+
+
+def test_the_ab_error_is_a_distance_in_cielab():
+    image = noise(16, 16, 3)
+    gan = SimpleNamespace(task="colorize", translate=lambda _: image[None])
+    result = pix2pix.evaluate(gan, one(image), metrics)
+    assert result["output"]["ab error"] == 0
+    expected = np.linalg.norm(color.rgb2lab(image)[..., 1:], axis=-1).mean()
+    assert result["grey"]["ab error"] == pytest.approx(expected, rel=0.02)
+    assert result["truth"]["colourful"] == result["output"]["colourful"] > 10
+
+
+def test_pairs_are_evaluated_beside_their_baselines():
+    gan = Pix2Pix("pairs", 32, filters=2)
+    pairs = np.concatenate([np.full((32, 32, 3), 40, np.uint8), np.full((32, 32, 3), 90, np.uint8)], -1)
+    result = pix2pix.evaluate(gan, one(pairs), metrics, one(pairs))
+    assert result["mean target"]["L1"] == 0 and result["input"]["L1"] == 50
+
+
+class Same:
+    layers = ()
+
+    def __call__(self, x, training):
+        return np.repeat(x, 3 // x.shape[-1], -1)
+
+
+@pytest.mark.parametrize("task", ["sketch", "pairs"])
+def test_the_generator_sees_what_it_was_trained_on(task):
+    gan, image = Pix2Pix(task, 32, filters=2), noise(32, 32, 1).repeat(3, -1)
+    gan.generator = Same()
+    assert np.abs(gan.translate([image])[0].astype(int) - image).max() <= 1

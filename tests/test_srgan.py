@@ -4,18 +4,19 @@ import http.server
 import json
 import shutil
 import threading
+from types import SimpleNamespace
 
 import h5py
 import imageio.v3 as iio
 import keras
 import numpy as np
 import pytest
-from conftest import SRGAN_TINY, alone, assert_moves, changed, same_state, values
+from conftest import SRGAN_TINY, alone, assert_moves, changed, noise, one, same_state, values
 from keras import layers, ops
 from PIL import Image
 from skimage import color
 
-from zoo import metrics, srgan
+from zoo import metrics, photos, runs, srgan
 from zoo.srgan import (
     SRGAN,
     bicubic,
@@ -161,14 +162,16 @@ def test_srresnet_is_the_generator_at_the_end_of_stage_1():
 
 
 @pytest.mark.usefixtures("eager")
-def test_save_and_load_go_on_exactly_across_the_stages(tmp_path):
+@pytest.mark.parametrize("first", [1, 3])  # steps before the save: in stage 1, in stage 2
+def test_save_and_load_go_on_exactly_across_the_stages(first, tmp_path):
     straight, saved, other = tiny(), tiny(), tiny()
     for seed in range(4):
         straight.train_step(pictures(2, seed))
-    saved.train_step(pictures(2, 0))
+    for seed in range(first):
+        saved.train_step(pictures(2, seed))
     saved.save(tmp_path)
     other.load(tmp_path)
-    for seed in range(1, 4):
+    for seed in range(first, 4):
         other.train_step(pictures(2, seed))
     for name in ("generator", "discriminator", "srresnet"):
         for x, y in zip(values(getattr(straight, name)), values(getattr(other, name)), strict=True):
@@ -347,3 +350,46 @@ def test_vgg_choices(command, refused, tmp_path, monkeypatch):
 )
 def test_mistakes_get_one_line(args, advice, refused):
     assert advice in refused(srgan, *args)
+
+
+def test_evaluation_leaves_out_a_border_and_keeps_rows_apart():
+    truth = noise(48, 48, 3)
+    outside, inside = truth.copy(), truth.copy()
+    outside[:4] = outside[:, -4:] = 0
+    inside[4, 4:-4] ^= 128
+    gan = SimpleNamespace(scale=4, upscale=lambda low, network: network[None])
+    result = srgan.evaluate(gan, {"outside": outside, "inside": inside}, one(truth), metrics)
+    assert result["outside"] == {"PSNR dB": 100, "SSIM": 1} and result["inside"]["PSNR dB"] < 50
+
+
+@pytest.mark.parametrize("more, steps", [([], 12), (["--pretrain-epochs", 2], 6)])
+def test_how_long_the_stages_are(more, steps, command, monkeypatch):
+    seen = set()
+
+    def look(gan, images):
+        seen.add(gan.pretrain_steps)
+        return {"pretrain_loss": 0.0}
+
+    monkeypatch.setattr(SRGAN, "train_step", look)
+    assert command(srgan, "--epochs", 5, *SRGAN_TINY, *more)[0] == 0
+    assert seen == {steps}
+
+
+@pytest.mark.parametrize("blocks", [1, 16])
+def test_the_halo_is_the_reach(blocks, command, monkeypatch, tmp_path):
+    """By the kernels: 9 x 9, two of 3 x 3 for each block, one more, what enlarges, 9 x 9 of the enlarged."""
+    seen = []
+    monkeypatch.setattr(photos, "apply", lambda *_, **options: seen.append(options))
+    monkeypatch.setattr(runs, "load_trained", lambda *_: None)
+    assert command(srgan, "--apply", "photo.png", "--blocks", blocks, "--filters", 1)[0] == 0
+    assert seen[0]["halo"] >= 4 + 2 * blocks + 1 + 1 + 1 + 1 and seen[0]["scale"] == 4
+
+
+def test_vgg_features_are_of_the_pixels_that_vgg_was_trained_with():
+    ours = srgan.build_vgg("block2_conv2", "random")
+    theirs = keras.applications.VGG19(include_top=False, weights=None)
+    theirs = keras.Model(theirs.input, theirs.get_layer("block2_conv2").output)
+    theirs.set_weights(ours.get_weights())
+    image = noise(1, 32, 32, 3).astype("float32")
+    expected = theirs.predict(keras.applications.vgg19.preprocess_input(image.copy()), verbose=0)
+    np.testing.assert_allclose(12.75 * ours.predict(image / 127.5 - 1, verbose=0), expected, rtol=1e-3, atol=1e-3)

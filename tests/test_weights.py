@@ -68,7 +68,8 @@ def test_weights_of_ones_own(name, command, refused, tmp_path):
     use = ["--apply", "photo.png", "--output", "mine.png", "--weights", "mine.keras"]
     assert command(module, *use, *shape)[0] == 0
     np.testing.assert_array_equal(iio.imread("run.png"), iio.imread("mine.png"))
-    assert "give the options" in refused(module, *use)
+    advice = refused(module, *use)
+    assert "give the options" in advice and len(advice) < 1000  # Keras lists all the weights
     assert "nothing.keras" in refused(module, *use[:-1], "nothing.keras", *shape)
 
 

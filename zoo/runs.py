@@ -159,7 +159,7 @@ def parse(parser, argv, actions, free=(), later=()):
     saved = {} if options.fresh or (acting and options.weights) else saved_options(Path(options.run))
     if saved.get("model", model) != model:
         fail(f"{options.run} is a run of {saved['model']}: give another --run")
-    if (Path(options.run) / "state.json").exists():
+    if os.path.exists(Path(options.run) / "state.json"):
         fail(f"{options.run} is the checkpoint of a run: give the folder that it is in")
     for path in source_paths(options).values():
         if os.path.realpath(options.run) == path:
@@ -177,7 +177,7 @@ def parse(parser, argv, actions, free=(), later=()):
         print(f"{options.run} is no trained run: the generator that comes with the zoo is used ({ours.name})")
     for name, path in saved.get("paths", {}).items():
         mine = getattr(options, name)
-        same = name in given and (mine == saved[name] or os.path.realpath(mine) == path)
+        same = name in given and (os.path.realpath(mine) == path or not os.path.exists(path))  # or moved
         saved[name] = mine if same else trained_on(saved, name)
     saved = {n: v for n, v in saved.items() if n not in free and hasattr(options, n) and getattr(options, n) != v}
     saved = {n: v for n, v in saved.items() if not (n in later and n in given and v is None)}
@@ -258,9 +258,12 @@ def _load_generator(file, gan):
                 raise ValueError("it has other layers")
         with warnings.catch_warnings(action="ignore"):  # the error says it
             gan.generator.load_weights(file)
+    except OSError as error:
+        fail(f"{file} can't be read ({error})")
     except Exception as error:  # whatever Keras and h5py raise
         advice = "give the options that it was trained with, such as --filters"
-        fail(f"{file} can't be loaded into this generator ({error}): {advice}")
+        reason = str(error).split(" Target variable:")[0]  # Keras goes on with thousands of numbers
+        fail(f"{file} can't be loaded into this generator ({reason}): {advice}")
 
 
 class Run(keras.callbacks.Callback):
@@ -291,7 +294,8 @@ class Run(keras.callbacks.Callback):
             _load_generator(self.options.weights, self.gan)
         if self.options.fresh and self.folder.exists():
             ours = ("options.json", "samples", *CHECKPOINTS)
-            if any(self.folder.iterdir()) and not any((self.folder / name).exists() for name in ours):
+            others = {path.name for path in self.folder.iterdir()} - {".lock", "output.png"}  # left without a run
+            if others and not others & set(ours):
                 fail(f"{self.folder} is no run, and --fresh would move it aside: give another --run")
             _lock(self.folder).close()  # refuses to move a run that is in use
             number = next(i for i in range(1, 10**6) if not Path(f"{self.folder}.{i}").exists())
@@ -537,7 +541,7 @@ def held_out(options):
     path = source_paths(options).get("data")
     if data not in NAMES and not path:
         warnings.warn(f"{data} is not there: if {source} has its images, they were trained on", stacklevel=2)
-    same = path and os.path.realpath(source) == path
+    same = path and os.path.exists(source) and os.path.samefile(path, source)
     return (data, "test") if same else (source, "all")
 
 
