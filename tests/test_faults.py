@@ -221,6 +221,7 @@ def test_any_file_operation_of_an_epochs_end_fails(model, error, capsys):
     options = Namespace(run=str(model.run), fresh=False, epochs=99, weights=None, devices="one", batch_size=1)
     for n in itertools.count(1, 1 if model.module is dcgan else 9):
         with runs.Run(options, model.gan, lambda: np.zeros((9, 9), np.uint8)) as run:
+            run.set_model(model.gan.combined)
             assert run.epoch == finished(model.run) and model.gan.steps == 3 * run.epoch
             for network in (model.run / "checkpoint").glob("generator*.keras"):
                 assert (model.run / network.name).read_bytes() == network.read_bytes()
