@@ -310,7 +310,7 @@ def test_damaged_and_foreign_networks(command, refused, trained, tmp_path):
     [
         (
             ["--apply", "small.png", "--mask", "mask.png"],
-            "small.png has 20x28 pixels, but the DCGAN of runs/dcgan makes",
+            "small.png has 20x28 pixels, but the DCGAN makes",
         ),
         (["--apply", "photo.png", "--mask", "small.png"], "small.png has 20x28 pixels"),
         (["--apply", "photo.png", "--mask", "black.png"], "no hole"),

@@ -342,6 +342,41 @@ def evaluate(inpainter, images, masks, metrics, batch_size=64):
     return result
 
 
+def demonstrate(inpainter, images, masks, runs):
+    """Completes images and shows how: a picture, and the frames of a film of the search.
+
+    The columns of the picture are the original, the image with its hole, G(z), the completed image, biharmonic().
+    """
+    join, frames = BLENDS[inpainter.blend], []
+    moments = set(np.geomspace(1, inpainter.iterations, 40).astype(int))  # most of it happens in the first ones
+
+    def shoot(iteration, logs):
+        if iteration + 1 in moments:
+            found = camera.model.best()
+            frames.append(runs.grid(np.concatenate([found, join(images, found, masks)]), len(images)))
+
+    camera = keras.callbacks.LambdaCallback(on_train_batch_end=shoot)
+    generated = inpainter.search(images, masks, [camera])
+    masked = paste(images, np.full_like(images, 255), masks)
+    completed = join(images, generated, masks)
+    return runs.columns(images, masked, generated, completed, biharmonic(images, masks)), frames
+
+
+def read(photos, path, size, channels):
+    """A photo file as uint8 (size, size, channels), alpha laid over white; ValueError if it has another size."""
+    colours, alpha, _ = photos.read(path)
+    picture = Image.fromarray(colours.repeat(3 // colours.shape[2], 2))
+    if alpha:
+        picture = Image.composite(picture, Image.new("RGB", picture.size, "white"), alpha)
+    picture = picture.convert("L" if channels == 1 else "RGB")
+    if picture.size != (size, size):
+        raise ValueError(
+            f"{path} has {picture.width}x{picture.height} pixels, but the DCGAN makes {size}x{size}: cut and shrink "
+            "the picture and its mask to that size"
+        )
+    return np.asarray(picture).reshape(size, size, channels)
+
+
 def ground_floor(*names):
     """The zoo's modules of these names: from the zoo, or copied to lie beside this file."""
     try:
@@ -355,9 +390,8 @@ def ground_floor(*names):
         raise SystemExit(2) from None
 
 
-def main(argv=None):
-    """The command line: completes held-out images, or with --apply one's own, or measures with --evaluate."""
-    dataset, metrics, photos, runs = ground_floor("dataset", "metrics", "photos", "runs")
+def parse(runs, argv):
+    """The options of the command line."""
     prog = "python -m zoo.inpaint" if __package__ else "python inpaint.py"
     parser = argparse.ArgumentParser(prog=prog, description=__doc__.split("\n\n")[0])
     add = parser.add_argument
@@ -392,27 +426,20 @@ def main(argv=None):
         runs.fail("--apply and --evaluate do different things: give one of them")
     if o.output and o.evaluate:
         runs.fail("--output is where a picture is written, and --evaluate writes none: leave one of them out")
+    return o
+
+
+def main(argv=None):
+    """The command line: completes held-out images, or with --apply one's own, or measures with --evaluate."""
+    dataset, metrics, photos, runs = ground_floor("dataset", "metrics", "photos", "runs")
+    o = parse(runs, argv)
     runs.prepare_keras(o.seed)
-
-    def read(path, channels):
-        colours, alpha, _ = photos.read(path)
-        picture = Image.fromarray(colours.repeat(3 // colours.shape[2], 2))
-        if alpha:  # laid over white, as by the loader
-            picture = Image.composite(picture, Image.new("RGB", picture.size, "white"), alpha)
-        picture = picture.convert("L" if channels == 1 else "RGB")
-        if picture.size != (size, size):
-            raise ValueError(
-                f"{path} has {picture.width}x{picture.height} pixels, but the DCGAN of {o.gan} makes {size}x{size}: "
-                "cut and shrink the picture and its mask to that size"
-            )
-        return np.asarray(picture).reshape(size, size, channels)
-
     with runs.errors(ValueError):
         inpainter = Inpainter(*load_networks(o.gan), o.prior_weight, o.window, o.iterations, o.restarts, o.optimizer,
                               o.learning_rate, o.blend, seed=o.seed)  # fmt: skip
         size, channels = inpainter.generator.output_shape[2:]
         if o.apply:
-            images = np.stack([read(path, channels) for path in o.apply])
+            images = np.stack([read(photos, path, size, channels) for path in o.apply])
             files = [target for _, target in photos.targets(o.apply, o.output, "completed")]
         else:
             trained = runs.saved_options(Path(o.gan))
@@ -432,34 +459,20 @@ def main(argv=None):
         elif o.mask_size:
             raise ValueError(f"--mask-size is for {', '.join(KINDS)}: of a picture the hole is what is white")
         else:
-            masks = read(o.mask, 1)[..., 0] > 127
+            masks = read(photos, o.mask, size, 1)[..., 0] > 127
         masks = inpainter.check(images, masks)
 
     with runs.errors(FloatingPointError, knobs="--batch-size or --restarts"):
         if o.evaluate:
             runs.report(o, evaluate(inpainter, images, masks, metrics, o.batch_size))
             return
-        join, frames = BLENDS[o.blend], []
-        moments = set(np.geomspace(1, o.iterations, 40).astype(int))  # most of it happens in the first ones
-
-        def shoot(iteration, logs):
-            if iteration + 1 in moments:
-                found = film.model.best()
-                frames.append(runs.grid(np.concatenate([found, join(images, found, masks)]), len(images)))
-
-        film = keras.callbacks.LambdaCallback(on_train_batch_end=shoot)
         if o.apply:
             parts = [slice(i, i + o.batch_size) for i in range(0, len(images), o.batch_size)]
-            generated = np.concatenate([inpainter.search(images[part], masks[part]) for part in parts])
+            pictures = np.concatenate([inpainter.complete(images[part], masks[part]) for part in parts])
         else:
-            generated = inpainter.search(images, masks, [film])
-        completed = join(images, generated, masks)
-        if o.apply:
-            pictures = completed
-        else:
-            masked = paste(images, np.full_like(images, 255), masks)
-            pictures = [runs.columns(images, masked, generated, completed, biharmonic(images, masks))]
-            runs.save_gif(files[0].with_suffix(".gif"), frames)
+            picture, film = demonstrate(inpainter, images, masks, runs)
+            pictures = [picture]
+            runs.save_gif(files[0].with_suffix(".gif"), film)
         for file, picture in zip(files, pictures, strict=True):
             runs.save_picture(file, picture)
             print(f"wrote {file}")
