@@ -140,24 +140,46 @@ def parse(parser, argv, actions, free=(), later=()):
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold what the terminal can't show
         sys.stdout.reconfigure(errors="replace")
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     options = parser.parse_args(argv)
     refuse_empty(options)
-    for name in ("data", "data_b", "evaluate"):  # the shell's completion ends a folder's name with a stroke
+    for name in ("data", "data_b", "evaluate"):  # the shell's completion ends a folder's name with a slash
         if isinstance(path := getattr(options, name, None), str):
             setattr(options, name, path.rstrip("/" + os.sep) or path)
     unset = object()
     given = vars(parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(options), unset))))
     given = {name for name, value in given.items() if value is not unset}
-    model = options.model = Path(parser.get_default("run")).name
+    options.model = Path(parser.get_default("run")).name
     acting = [f"--{name}" for name in actions if getattr(options, name)]
     if options.output and acting in ([], ["--evaluate"]):
         fail(f"--output is where a picture is written: give it with --{actions[0]}")
     if len(acting) > 1:
         fail(f"{' and '.join(acting)} do different things: give one of them")
-    free = FREE | {*actions, *free, "output", *(["seed", "weights"] if acting else [])}
-    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+    if acting and options.fresh:
+        fail(f"--fresh starts a training, and {acting[0]} uses a trained run: leave one of them out")
     saved = {} if options.fresh or (acting and options.weights) else saved_options(Path(options.run))
-    if saved.get("model", model) != model:
+    _check_folder(options, saved)
+    if acting and not (saved or options.weights):
+        ours = Path(__file__).parent / "weights" / f"{options.model}.keras"
+        if "run" in given or not ours.exists():
+            needs = f"{acting[0]} needs a trained run, and {options.run} is none"
+            fail(f"{needs}: train it first ({parser.prog} --epochs 5)")
+        options.weights = str(ours)
+        print(f"{options.run} is no trained run: the generator that comes with the zoo is used ({ours.name})")
+    free = FREE | {*actions, *free, "output", *(["seed", "weights"] if acting else [])}
+    _merge(options, given, saved, free, later, acting)
+    if options.devices == "all" and not acting:
+        if keras.backend.backend() != "jax":
+            fail("--devices all needs the JAX backend: set the environment variable KERAS_BACKEND=jax")
+        keras.distribution.set_distribution(keras.distribution.DataParallel())
+    prepare_keras(options.seed)
+    keras.config.set_dtype_policy(options.precision)
+    return options
+
+
+def _check_folder(options, saved):
+    """Refuses a run folder that is something else: another model's, a checkpoint, or a folder of images."""
+    if saved.get("model", options.model) != options.model:
         fail(f"{options.run} is a run of {saved['model']}: give another --run")
     if os.path.exists(Path(options.run) / "state.json"):
         fail(f"{options.run} is the checkpoint of a run: give the folder that it is in")
@@ -166,15 +188,10 @@ def parse(parser, argv, actions, free=(), later=()):
             fail(f"--run {options.run} is a folder of images too, and would be trained on: give another")
         if options.fresh and Path(path).is_relative_to(os.path.realpath(options.run)):
             fail(f"--fresh would move the images aside, which lie in {options.run}: give another --run")
-    if acting and options.fresh:
-        fail(f"--fresh starts a training, and {acting[0]} uses a trained run: leave one of them out")
-    if acting and not (saved or options.weights):
-        ours = Path(__file__).parent / "weights" / f"{model}.keras"
-        if "run" in given or not ours.exists():
-            needs = f"{acting[0]} needs a trained run, and {options.run} is none"
-            fail(f"{needs}: train it first ({parser.prog} --epochs 5)")
-        options.weights = str(ours)
-        print(f"{options.run} is no trained run: the generator that comes with the zoo is used ({ours.name})")
+
+
+def _merge(options, given, saved, free, later, acting):
+    """Sets the options that this call leaves out to what the run's are; refuses given ones that contradict them."""
     for name, path in saved.get("paths", {}).items():
         mine = getattr(options, name)
         same = name in given and (os.path.realpath(mine) == path or not os.path.exists(path))  # or moved
@@ -189,13 +206,6 @@ def parse(parser, argv, actions, free=(), later=()):
         fail(f"{options.run} was made with {', '.join(clash)}: give the same, another --run{anew}")
     else:  # some of what is saved there followed from the rest: all of it is forgotten
         print(f"{options.run} has no checkpoint yet: it begins anew, with the options of this call alone")
-    if options.devices == "all" and not acting:
-        if keras.backend.backend() != "jax":
-            fail("--devices all needs the JAX backend: set the environment variable KERAS_BACKEND=jax")
-        keras.distribution.set_distribution(keras.distribution.DataParallel())
-    prepare_keras(options.seed)
-    keras.config.set_dtype_policy(options.precision)
-    return options
 
 
 def prepare_keras(seed):
