@@ -17,6 +17,7 @@ import csv
 import errno
 import hashlib
 import io
+import itertools
 import json
 import math
 import os
@@ -303,14 +304,7 @@ class Run(keras.callbacks.Callback):
         if self.options.fresh and self.options.weights:  # now, as they may lie in the run that is moved aside
             _load_generator(self.options.weights, self.gan)
         if self.options.fresh and self.folder.exists():
-            ours = ("options.json", "samples", *CHECKPOINTS)
-            others = {path.name for path in self.folder.iterdir()} - {".lock", "output.png"}  # left without a run
-            if others and not others & set(ours):
-                fail(f"{self.folder} is no run, and --fresh would move it aside: give another --run")
-            _lock(self.folder).close()  # refuses to move a run that is in use
-            number = next(i for i in range(1, 10**6) if not Path(f"{self.folder}.{i}").exists())
-            self.folder.rename(f"{self.folder}.{number}")
-            print(f"the old run is now in {self.folder}.{number}")
+            self._move_aside()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.lock = _lock(self.folder)
         for left in (*self.folder.glob("*.new"), *(self.folder / "samples").glob("*.new")):
@@ -381,6 +375,16 @@ class Run(keras.callbacks.Callback):
         # Where photos have come to the data since, the earlier pictures show fewer.
         if frames := [frame for frame in frames if frame.shape == frames[-1].shape]:
             save_gif(self.folder / "samples" / "samples.gif", frames)
+
+    def _move_aside(self):
+        """Renames the run folder to the first free one of FOLDER.1, FOLDER.2 and so on."""
+        found = {path.name for path in self.folder.iterdir()} - {".lock", "output.png"}  # left without a run
+        if found and not found & {"options.json", "samples", *CHECKPOINTS}:
+            fail(f"{self.folder} is no run, and --fresh would move it aside: give another --run")
+        _lock(self.folder).close()  # refuses to move a run that is in use
+        number = next(i for i in itertools.count(1) if not Path(f"{self.folder}.{i}").exists())
+        self.folder.rename(f"{self.folder}.{number}")
+        print(f"the old run is now in {self.folder}.{number}")
 
     def _on_signal(self, number, _):
         if self.signal:  # asked twice
