@@ -431,8 +431,6 @@ def main(argv=None):
         if o.size % 4 or o.size < 24:
             raise ValueError(f"--size {o.size} should be a multiple of 4, 24 or more")
         o.blocks = o.blocks or (9 if o.size >= 256 else 6)
-        if o.data_b and o.data == "sketches":
-            raise ValueError("--data-b has the images of domain B: give --data too, with those of domain A")
         if not (o.apply or o.evaluate):
             a, b, paired = domains.load(o.data, batch_size=o.batch_size, **both)
             o.steps_per_epoch = a.steps = b.steps = o.steps_per_epoch or max(len(a), len(b), least)
@@ -447,13 +445,7 @@ def main(argv=None):
         with runs.errors(dataset.DataError, photos.PhotoError, knobs="photo"):
             runs.load_trained(o, gan)
             if o.evaluate:
-                source, split = runs.held_out(o)
-                other = {"split": split, "source_b": o.data_b if source == o.data else None, "halves": not o.data_b}
-                a, b, paired = domains.take(source, 64, **both | other)
-                kind = "squares, cut out of images," if both["draw"] else "images"
-                print(f"on {len(a)} {kind} of A, {len(b)} of B" + (", taken for pairs" if paired else ""))
-                means = [domains.mean_image(x) for x in domains.load(o.data, **both)[:2]] if paired else None
-                runs.report(o, domains.evaluate(gan, a, b, means))
+                runs.report(o, domains.evaluate_source(gan, *runs.held_out(o), o.data, **both))
             else:
                 for source, target in photos.targets(o.apply, o.output, o.direction):
                     # The halo is the reach of the layers, but for the normalisation's, which is the whole tile's.

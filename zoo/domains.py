@@ -45,6 +45,8 @@ def load(source, size=64, batch_size=1, split="train", source_b=None, draw=None,
         return dataset.load(source, size, 3, batch_size, split, crop, True, jitter, seed=seed, domain=domain)
 
     other = seed + (split == "train")  # equal seeds cut equal squares out
+    if source_b and draw:
+        raise dataset.DataError("--data-b has the images of domain B: give --data too, with those of domain A")
     if draw:
         source = "photos" if source == "sketches" else source
         a, b = part(source, seed), part(source, other)
@@ -96,6 +98,21 @@ def mean_image(images):
         images.jitter, images.flip, n = 1, False, min(n, images.count)
     images.steps = n
     return to_uint8(np.mean([images[i][0] for i in range(n)], axis=0))
+
+
+def evaluate_source(gan, source, split, data, size, source_b, draw, seed):
+    """What `evaluate` says of the first 64 images of A and of B in `source`; prints how many there are.
+
+    Args:
+        source, split: the images to measure on.
+        data, size, source_b, draw, seed: what `load` was given for the training.
+    """
+    own = source_b if source == data else None
+    a, b, paired = take(source, 64, size, split, own, draw, halves=not source_b, seed=seed)
+    kind = "squares, cut out of images," if draw else "images"
+    print(f"on {len(a)} {kind} of A, {len(b)} of B" + (", taken for pairs" if paired else ""))
+    trained = load(data, size, source_b=source_b, draw=draw, seed=seed)[:2] if paired else ()
+    return evaluate(gan, a, b, [mean_image(images) for images in trained] or None)
 
 
 def evaluate(gan, a, b, means=None):
