@@ -231,19 +231,8 @@ def _shuffled(count, seed, epoch, turn):
     return np.random.default_rng((seed, epoch, turn)).permutation(count)
 
 
-def load(
-    source,
-    size=64,
-    channels=None,
-    batch_size=None,
-    split="train",
-    crop=None,
-    flip=False,
-    jitter=1,
-    steps=None,
-    seed=0,
-    domain=None,
-):
+def load(source, size=64, channels=None, batch_size=None, split="train", crop=None, flip=False, jitter=1, steps=None,
+         seed=0, domain=None):  # fmt: skip
     """The images of `source` (see the top of this file) as `Images`.
 
     Args:

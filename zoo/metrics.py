@@ -59,15 +59,9 @@ def ssim(image, truth, where=None):
     Args:
         where: bool (height, width), the pixels to average over; None is all whose window lies inside the image.
     """
-    mean, pixels = structural_similarity(
-        np.asarray(truth, np.float64),
-        np.asarray(image, np.float64),
-        gaussian_weights=True,
-        sigma=1.5,
-        use_sample_covariance=False,
-        data_range=255,
-        full=True,
-    )
+    truth, image = np.asarray(truth, np.float64), np.asarray(image, np.float64)
+    window = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    mean, pixels = structural_similarity(truth, image, data_range=255, full=True, **window)
     return float(mean if where is None else pixels[where].mean())
 
 
