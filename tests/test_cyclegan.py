@@ -305,7 +305,7 @@ def test_domains_in_folders(tmp_path):
 
 
 def test_sketches_are_of_other_photos():
-    photos = sources.PHOTOS["train"]
+    photos = sources.INSTALLED["photos"]["train"]
     assert sorted(domains.PHOTOS_A + domains.PHOTOS_B) == list(range(len(photos)))
     a, b, paired = domains.load("sketches", 32, batch_size=2, draw=cyclegan.sketches)
     assert paired and not set(a.items.names) & set(b.items.names)

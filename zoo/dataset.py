@@ -243,7 +243,7 @@ def load(source, size=64, channels=None, batch_size=None, split="train", crop=No
         crop: "center" shrinks or enlarges the short side to `size` and keeps the middle; "random" cuts a square of
             `size` at a random place, at the picture's own scale; "zoom" a square of any size from there (of large
             pictures from a fourth of the short side) to the whole short side, shrunk to `size`; None is "random" for
-            the names of sources.RANDOM_CROPS only.
+            the names of sources.INSTALLED only.
         flip: mirrors every other image, at random.
         jitter: with "center", the middle is taken this much larger, and a random square of `size` cut out of it.
         steps: batches in an epoch; None is one pass over the images.
@@ -260,7 +260,7 @@ def load(source, size=64, channels=None, batch_size=None, split="train", crop=No
         channels = 3 * len(items.domain)
     elif channels is None:
         channels = _first_channels(items)
-    crop = crop or ("random" if source in sources.RANDOM_CROPS else "center")
+    crop = crop or ("random" if source in sources.INSTALLED else "center")
     return Images(items, size, channels, batch_size, crop, flip, jitter, steps, seed)
 
 

@@ -18,8 +18,8 @@ except ImportError:  # copied out of the zoo, with those files beside this one
     import dataset
     import metrics
 
-# Of sources.PHOTOS, for `sketches`: astronaut, coffee, rocket and stars as they are; drawn a motorcycle, and what a
-# microscope and a doctor see.
+# Places among the training photos of sources.INSTALLED. A is astronaut, coffee, rocket and stars; B is drawings of the
+# motorcycle, the microscope image and the retina.
 PHOTOS_A, PHOTOS_B = [0, 1, 3, 4], [2, 5, 6]
 
 

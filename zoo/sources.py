@@ -23,17 +23,16 @@ except ImportError:  # copied out of the zoo, with that file beside this one
 # No other decoders: Pillow would hand PostScript, under whatever extension, to a program.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
-# The images that every installed scikit-image carries; the rest of skimage.data would be downloaded.
-PHOTOS = {
-    "train": ["astronaut.png", "coffee.png", "motorcycle_left.png", "rocket.jpg", "hubble_deep_field.jpg", "ihc.png"]
-    + ["retina.jpg"],
-    "test": ["chelsea.png"],
+# The images that every installed scikit-image carries; the rest of skimage.data would be downloaded. They are few and
+# large, so that training sees many different crops of them.
+SCENES = ["astronaut.png", "coffee.png", "motorcycle_left.png", "rocket.jpg"]
+INSTALLED = {
+    "photos": {"train": [*SCENES, "hubble_deep_field.jpg", "ihc.png", "retina.jpg"], "test": ["chelsea.png"]},
+    "scenes": {"train": SCENES, "test": ["chelsea.png"]},
+    "textures": {"train": ["brick.png", "grass.png"], "test": ["gravel.png"]},
 }
-SCENES = {"train": PHOTOS["train"][:4], "test": PHOTOS["test"]}
-TEXTURES = {"train": ["brick.png", "grass.png"], "test": ["gravel.png"]}
 DOWNLOADS = ("mnist", "fashion_mnist", "cifar10")
-NAMES = ("photos", "scenes", "faces", "textures", *DOWNLOADS, *downloads.ARCHIVES)
-RANDOM_CROPS = ("photos", "scenes", "textures")  # few large pictures: many different crops
+NAMES = (*INSTALLED, "faces", *DOWNLOADS, *downloads.ARCHIVES)
 TEST = ("test", "val", "valid", "validation")  # what the folder of a test half may be called
 MAX_FILE_BYTES = 200 * 2**20
 MAX_RATIO = 100  # of an .npz unpacked to itself: more is no set of images, but a bomb
@@ -61,9 +60,9 @@ def find(source, split, domain):
         raise DataError(
             f"{source} has no domains A and B, as {', '.join(downloads.ARCHIVES)} or a folder of yours have"
         )
-    if source in RANDOM_CROPS:
-        halves = {"photos": PHOTOS, "scenes": SCENES, "textures": TEXTURES}[source]
+    if source in INSTALLED:
         folder = os.path.join(os.path.dirname(skimage.__file__), "data")
+        halves = INSTALLED[source]
         names = halves["train"] + halves["test"] if split == "all" else halves[split]
         return Files(source, [os.path.join(folder, name) for name in names])
     if source == "faces":
