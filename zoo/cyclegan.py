@@ -13,7 +13,7 @@ arXiv:1703.10593.
     python -m zoo.cyclegan --data my/cats --data-b my/dogs   two folders
     python -m zoo.cyclegan --data maps                       pairs; no image is used together with its partner
     python -m zoo.cyclegan --apply photo.jpg --direction AtoB   a picture of any size through the trained run
-    python -m zoo.cyclegan --evaluate [SOURCE]               errors, beside those of doing nothing
+    python -m zoo.cyclegan --evaluate [SOURCE]               errors, beside those of the unchanged input
 
 Measured on 40 pairs of `maps`, after 4800 steps on 120 photos and the maps of 120 others (`--data FOLDER --size 128
 --precision mixed_bfloat16 --steps-per-epoch 240 --epochs 20`): photo to map has an L1 of 12.8 grey levels, the photo as
@@ -221,7 +221,7 @@ def mean_output(_, output):
 
 
 class Combined(Player):
-    """Both G under both D, which stay put. Its logs hold the images made: the steps of D are not to make them again."""
+    """Both G under both D, which stay put. Its logs also hold the generated images, for the step of D."""
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         logs = super().compute_metrics(x, y, y_pred, sample_weight)
@@ -257,7 +257,7 @@ class CycleGAN:
             rate = LinearDecay(learning_rate, total_steps) if total_steps else learning_rate
             return keras.optimizers.Adam(rate, beta_1=0.5)
 
-        # The step of both G: D should take their images for real, and what goes there and back should be as it was.
+        # The step of both G: D should take their images for real, and what goes there and back should not change.
         fake_a, fake_b = self.generator_ba(b), self.generator_ab(a)
         outputs = {
             "fake_a": fake_a,
@@ -331,11 +331,11 @@ class CycleGAN:
         Args:
             images: those of A and those of B, each uint8 (count, size, size, 3) or a PyDataset of float32 batches in
                 [-1, 1]; or one PyDataset of two batches (a, b).
-            batch_size: for arrays; a PyDataset brings its own.
+            batch_size: for arrays; a PyDataset has its own.
             callbacks: Keras callbacks; they see `combined` as their model.
 
         Returns:
-            keras.callbacks.History: of each epoch the mean of what `train_step` returns.
+            keras.callbacks.History: for each epoch the means of what `train_step` returns.
         """
         if not isinstance(images, keras.utils.PyDataset):
             datasets = (Batches(x, batch_size, self.seed + i) if isinstance(x, np.ndarray) else x
@@ -372,7 +372,7 @@ class CycleGAN:
         return to_uint8(generator.predict(np.asarray(images, "float32") / 127.5 - 1, batch_size=4, verbose=0))
 
     def save(self, folder):
-        """Writes the networks as .keras files, and what else training goes on from, into a folder."""
+        """Saves the networks (.keras files) and the state of the training (training.npz) in a folder."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         for name in NETWORKS:
@@ -382,7 +382,7 @@ class CycleGAN:
         np.savez(folder / "training.npz", steps=self.steps, **pools, **state)
 
     def load(self, folder):
-        """Takes over what `save` wrote from a model that was made with the same arguments."""
+        """Loads what `save` wrote; that model must have been made with the same arguments."""
         folder = Path(folder)
         for name in NETWORKS:
             getattr(self, name).load_weights(folder / f"{name}.keras")
@@ -397,7 +397,7 @@ class CycleGAN:
 
 
 def ground_floor(*names):
-    """The zoo's modules of these names: from the zoo, or copied to lie beside this file."""
+    """Imports modules of the zoo: from the package, or from the copies beside this file."""
     try:
         return [importlib.import_module(f"{__package__}.{name}" if __package__ else name) for name in names]
     except ModuleNotFoundError as error:
@@ -410,7 +410,7 @@ def ground_floor(*names):
 
 
 def main(argv=None):
-    """The command line: trains, goes on with a run, or with --apply or --evaluate uses it."""
+    """The command line: trains or resumes a run, or with --apply or --evaluate uses a trained one."""
     dataset, domains, photos, runs = ground_floor("dataset", "domains", "photos", "runs")
     least = 200  # steps in an epoch
     parser = runs.parser("cyclegan", __doc__, data="sketches", size=64, batch_size=1, learning_rate=2e-4, steps=least)

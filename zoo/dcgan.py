@@ -227,11 +227,11 @@ class DCGAN:
 
         Args:
             images: uint8 (count, size, size, channels), or a PyDataset of float32 batches in [-1, 1].
-            batch_size: for an array; a PyDataset brings its own.
+            batch_size: for an array; a PyDataset has its own.
             callbacks: Keras callbacks; they see `combined` as their model.
 
         Returns:
-            keras.callbacks.History: of each epoch the mean of what `train_step` returns.
+            keras.callbacks.History: for each epoch the means of what `train_step` returns.
         """
         if not isinstance(images, keras.utils.PyDataset):
             images = Batches(images, batch_size, self.seed)
@@ -267,10 +267,10 @@ class DCGAN:
         return to_uint8(self.generator.predict(z, batch_size=128, verbose=0))
 
     def interpolate(self, n=10, seed=0):
-        """n images on the way from one noise vector to another, both of `seed`: uint8 (n, size, size, channels).
+        """n images on the path between two noise vectors drawn with `seed`: uint8 (n, size, size, channels).
 
-        The way is an arc (slerp: White 2016, arXiv:1609.04468): on the straight line the vectors in the middle would be
-        shorter than any that G was trained on. What comes to lie beyond [-1, 1] on the arc is cut off there.
+        The path is an arc (slerp: White 2016, arXiv:1609.04468): on a straight line the vectors in the middle would be
+        shorter than any that G was trained on. Values beyond [-1, 1] are clipped.
         """
         a, b = np.random.default_rng(seed).uniform(-1, 1, (2, self.latent_dim))
         angle = np.arccos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
@@ -279,7 +279,7 @@ class DCGAN:
         return self.generate(z=np.clip(z, -1, 1).astype("float32"))
 
     def save(self, folder):
-        """Writes the networks as .keras files, and what else training goes on from, into a folder."""
+        """Saves the networks (.keras files) and the state of the training (training.npz) in a folder."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.generator.save(folder / "generator.keras")
@@ -288,7 +288,7 @@ class DCGAN:
         np.savez(folder / "training.npz", steps=self.steps, **state)
 
     def load(self, folder):
-        """Takes over what `save` wrote from a model that was made with the same arguments."""
+        """Loads what `save` wrote; that model must have been made with the same arguments."""
         folder = Path(folder)
         self.generator.load_weights(folder / "generator.keras")
         self.discriminator.load_weights(folder / "discriminator.keras")
@@ -358,7 +358,7 @@ def evaluate(gan, train, test, metrics, n=10_000):
 
 
 def ground_floor(*names):
-    """The zoo's modules of these names: from the zoo, or copied to lie beside this file."""
+    """Imports modules of the zoo: from the package, or from the copies beside this file."""
     try:
         return [importlib.import_module(f"{__package__}.{name}" if __package__ else name) for name in names]
     except ModuleNotFoundError as error:
@@ -371,7 +371,7 @@ def ground_floor(*names):
 
 
 def main(argv=None):
-    """The command line: trains, goes on with a run, or with --generate, --interpolate or --evaluate uses it."""
+    """The command line: trains or resumes a run, or with --generate, --interpolate or --evaluate uses a trained one."""
     dataset, metrics, runs = ground_floor("dataset", "metrics", "runs")
     least = 200  # steps in an epoch
     parser = runs.parser("dcgan", __doc__, data="faces", size=32, batch_size=None, learning_rate=2e-4, steps=least)

@@ -250,8 +250,8 @@ class Deblurrer:
         bce = keras.losses.BinaryCrossentropy(from_logits=True)
         blurred, sharp = (keras.Input((size, size, 3)) for _ in range(2))
 
-        # Both players' losses in one model: no step needs the weights that the other leaves behind. The optimiser moves
-        # all weights, and gradients stop where they are not to go.
+        # Both players' losses in one model: neither update depends on the other's result. One optimiser updates all
+        # weights, and gradients are stopped where they should not flow.
         restored = generator(blurred)
         networks = [generator, discriminator]
         outputs = {
@@ -301,12 +301,12 @@ class Deblurrer:
         """Trains for `epochs` epochs in all; the first is `initial_epoch`, from its step `initial_step` on.
 
         Args:
-            images: uint8 (count, size, size, channels), or a PyDataset of float32 batches in [-1, 1].
-            batch_size: for an array; a PyDataset brings its own.
+            images: uint8 (count, size, size, 3), or a PyDataset of float32 batches in [-1, 1].
+            batch_size: for an array; a PyDataset has its own.
             callbacks: Keras callbacks; they see `combined` as their model.
 
         Returns:
-            keras.callbacks.History: of each epoch the mean of what `train_step` returns.
+            keras.callbacks.History: for each epoch the means of what `train_step` returns.
         """
         if not isinstance(images, keras.utils.PyDataset):
             images = Batches(images, batch_size, self.seed)
@@ -349,7 +349,7 @@ class Deblurrer:
         return to_uint8(self.generator.predict(np.asarray(images, "float32") / 127.5 - 1, batch_size=16, verbose=0))
 
     def save(self, folder):
-        """Writes the networks as .keras files, and what else training goes on from, into a folder."""
+        """Saves the networks (.keras files) and the state of the training (training.npz) in a folder."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.generator.save(folder / "generator.keras")
@@ -358,7 +358,7 @@ class Deblurrer:
         np.savez(folder / "training.npz", steps=self.steps, **state)
 
     def load(self, folder):
-        """Takes over what `save` wrote from a model that was made with the same arguments."""
+        """Loads what `save` wrote; that model must have been made with the same arguments."""
         folder = Path(folder)
         self.generator.load_weights(folder / "generator.keras")
         self.discriminator.load_weights(folder / "discriminator.keras")
@@ -399,7 +399,7 @@ def evaluate(gan, images, metrics, n=None):
 
 
 def ground_floor(*names):
-    """The zoo's modules of these names: from the zoo, or copied to lie beside this file."""
+    """Imports modules of the zoo: from the package, or from the copies beside this file."""
     try:
         return [importlib.import_module(f"{__package__}.{name}" if __package__ else name) for name in names]
     except ModuleNotFoundError as error:
@@ -412,7 +412,7 @@ def ground_floor(*names):
 
 
 def main(argv=None):
-    """The command line: trains, goes on with a run, or with --apply or --evaluate uses it."""
+    """The command line: trains or resumes a run, or with --apply or --evaluate uses a trained one."""
     dataset, metrics, photos, runs = ground_floor("dataset", "metrics", "photos", "runs")
     least = 500  # steps in an epoch
     parser = runs.parser("deblur", __doc__, data="photos", size=64, batch_size=8, learning_rate=1e-3, steps=least)

@@ -16,7 +16,7 @@ a factor). The critic's loss is -gap; that of the generators is -(mean value of 
     python -m zoo.dualgan --data my/cats --data-b my/dogs   two folders
     python -m zoo.dualgan --data maps                       pairs; no image is used together with its partner
     python -m zoo.dualgan --apply photo.jpg --direction AtoB   a picture of any size through the trained run
-    python -m zoo.dualgan --evaluate [SOURCE]               errors, beside those of doing nothing
+    python -m zoo.dualgan --evaluate [SOURCE]               errors, beside those of the unchanged input
 
 Measured on 40 pairs of `maps`, after 4800 steps on 120 photos and the maps of 120 others (`--data FOLDER --size 128
 --depth 7 --precision mixed_bfloat16 --steps-per-epoch 240 --epochs 20`): photo to map has an L1 of 20.1 grey levels
@@ -35,8 +35,8 @@ Differences from the paper:
 - Data sets are shrunk to 286/256 of the size, cropped and mirrored, as in CycleGAN; of the few embedded photos squares
   of any size are cut.
 - The generators have instance normalisation, as a batch has few images; the critics have none, which would undo what
-  the clipping of their weights is for. (Tried: with it the gaps are steadier and the pictures no nearer to the truth;
-  what is bright and what is dark it hides from the critics.)
+  the clipping of their weights is for. (Tried: with it the gaps are steadier, but the pictures are no nearer to the
+  truth, and it hides from the critics what is bright and what is dark.)
 - In each step the generators are updated before the critics, not after them, so that the images that they have just
   made serve both; each of the `--critic-steps` updates gets images of its own, the generators those of the last one.
 - The generators' normalisation has no scale, as in CycleGAN; pix2pix' and the authors' code have one.
@@ -226,7 +226,7 @@ def mean_output(_, output):
 
 
 class Combined(Player):
-    """Both G under both critics, which stay put. Its logs hold the images made, for the critics' own steps."""
+    """Both G under both critics, which stay put. Its logs also hold the generated images, for the critics' steps."""
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         logs = super().compute_metrics(x, y, y_pred, sample_weight)
@@ -243,7 +243,7 @@ class DualGAN:
         critic_steps: updates of both critics for each of the generators, every one with images of its own.
         clip: the critics' weights stay in [-clip, clip].
         learning_rate: of all RMSprop optimisers.
-        deterministic: at test without noise.
+        deterministic: no dropout at test time.
         seed: fixes the noise of every step; `keras.utils.set_random_seed` fixes the first weights.
     """
 
@@ -262,8 +262,8 @@ class DualGAN:
             # Clipped critics have small gradients, of which Keras' own epsilon would make next to nothing.
             return keras.optimizers.RMSprop(learning_rate, epsilon=1e-10)
 
-        # The generators' step: the critics should value their images, and what goes there and back should be as it
-        # was. Of the images for the critics' other steps they are only to make theirs.
+        # The generators' step: the critics should give high values to their images, and what goes there and back should
+        # not change. The images for the critics' other steps are only translated, without any loss.
         a, b = (keras.Input((critic_steps, size, size, 3)) for _ in range(2))
         last_a, last_b = a[:, -1], b[:, -1]
         fake_a, fake_b = self.generator_ba(last_b), self.generator_ab(last_a)
@@ -326,7 +326,7 @@ class DualGAN:
         return {name: float(value) for name, value in logs.items()}
 
     def clipped(self):
-        """The share of the critics' weights that lie at the limits: with most of them there, a critic has no choice."""
+        """The share of the critics' weights that lie at the limits: if most do, a critic has little freedom left."""
         weights = [ops.convert_to_numpy(v) for v in self.d_step.trainable_variables]
         return sum(np.count_nonzero(np.abs(v) >= self.clip) for v in weights) / sum(v.size for v in weights)
 
@@ -342,11 +342,11 @@ class DualGAN:
         Args:
             images: those of A and those of B, each uint8 (count, size, size, 3) or a PyDataset of float32 batches in
                 [-1, 1]; or one PyDataset of two batches (a, b).
-            batch_size: for arrays; a step takes critic_steps times as many. A PyDataset brings its own.
+            batch_size: for arrays; a step takes critic_steps times as many. A PyDataset has its own.
             callbacks: Keras callbacks; they see `combined` as their model.
 
         Returns:
-            keras.callbacks.History: of each epoch the mean of what `train_step` returns.
+            keras.callbacks.History: for each epoch the means of what `train_step` returns.
         """
         if not isinstance(images, keras.utils.PyDataset):
             datasets = (Batches(x, self.critic_steps * batch_size, self.seed + i) if isinstance(x, np.ndarray) else x
@@ -384,14 +384,14 @@ class DualGAN:
         """
         generator = {"AtoB": self.generator_ab, "BtoA": self.generator_ba}[direction]
         results = []
-        for i, image in enumerate(images):  # one by one: no picture is to depend on the others
+        for i, image in enumerate(images):  # one by one, so that no picture depends on the others
             self._fix_noise(seed, i)
             x = image[None].astype("float32") / 127.5 - 1
             results.append(ops.convert_to_numpy(generator(x, training=not self.deterministic)))
         return to_uint8(np.concatenate(results))
 
     def save(self, folder):
-        """Writes the networks as .keras files, and what else training goes on from, into a folder."""
+        """Saves the networks (.keras files) and the state of the training (training.npz) in a folder."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         for name in NETWORKS:
@@ -400,7 +400,7 @@ class DualGAN:
         np.savez(folder / "training.npz", steps=self.steps, **state)
 
     def load(self, folder):
-        """Takes over what `save` wrote from a model that was made with the same arguments."""
+        """Loads what `save` wrote; that model must have been made with the same arguments."""
         folder = Path(folder)
         for name in NETWORKS:
             getattr(self, name).load_weights(folder / f"{name}.keras")
@@ -414,7 +414,7 @@ class DualGAN:
 
 
 def ground_floor(*names):
-    """The zoo's modules of these names: from the zoo, or copied to lie beside this file."""
+    """Imports modules of the zoo: from the package, or from the copies beside this file."""
     try:
         return [importlib.import_module(f"{__package__}.{name}" if __package__ else name) for name in names]
     except ModuleNotFoundError as error:
@@ -427,7 +427,7 @@ def ground_floor(*names):
 
 
 def main(argv=None):
-    """The command line: trains, goes on with a run, or with --apply or --evaluate uses it."""
+    """The command line: trains or resumes a run, or with --apply or --evaluate uses a trained one."""
     dataset, domains, photos, runs = ground_floor("dataset", "domains", "photos", "runs")
     least = 400  # steps in an epoch
     parser = runs.parser("dualgan", __doc__, data="sketches", size=64, batch_size=1, learning_rate=2e-4, steps=least)

@@ -378,7 +378,7 @@ def read(photos, path, size, channels):
 
 
 def ground_floor(*names):
-    """The zoo's modules of these names: from the zoo, or copied to lie beside this file."""
+    """Imports modules of the zoo: from the package, or from the copies beside this file."""
     try:
         return [importlib.import_module(f"{__package__}.{name}" if __package__ else name) for name in names]
     except ModuleNotFoundError as error:

@@ -10,7 +10,7 @@ Isola, Zhu, Zhou, Efros: Image-to-Image Translation with Conditional Adversarial
     python -m zoo.pix2pix --task sketch                                 pencil sketch to photo
     python -m zoo.pix2pix --task pairs --data facades --direction BtoA  or maps, edges2shoes, ..., or a folder of pairs
     python -m zoo.pix2pix --apply photo.jpg                             a picture of any size through the trained run
-    python -m zoo.pix2pix --evaluate [SOURCE]                           errors, beside those of doing nothing
+    python -m zoo.pix2pix --evaluate [SOURCE]                           errors, beside those of the unchanged input
 
 Measured on 40 photos of BSDS500, held out, after `--data FOLDER --learning-rate 2e-4 --precision mixed_bfloat16
 --steps-per-epoch 400 --epochs 25` on 360 others: the colours are off by 18.1 in CIELAB, those of the grey photo by
@@ -148,7 +148,7 @@ def colorize(photo, ab):
     height, width = photo.shape[:2]
     planes = [Image.fromarray(np.ascontiguousarray(ab[..., i], "float32")) for i in range(2)]
     result = np.empty_like(photo)
-    for top in range(0, height, 256):  # a band at a time, for the memory's sake
+    for top in range(0, height, 256):  # a band at a time, to save memory
         bottom = min(top + 256, height)
         lab = color.rgb2lab(photo[top:bottom])
         box = 0, top * ab.shape[0] / height, ab.shape[1], bottom * ab.shape[0] / height
@@ -267,7 +267,7 @@ class Pix2Pix:
         adversarial_weight: of the adversarial loss beside it; 0 leaves D out.
         learning_rate: of Adam, for both networks; beta_1 is 0.5.
         total_steps: of the whole training: over the second half the learning rate falls to 0. None: it stays.
-        deterministic: at test without noise.
+        deterministic: no dropout at test time.
         seed: fixes the noise of every step; `keras.utils.set_random_seed` fixes the first weights.
     """
 
@@ -288,8 +288,8 @@ class Pix2Pix:
         bce = keras.losses.BinaryCrossentropy(from_logits=True)
         x, target = (keras.Input((size, size, channels)) for channels in (inputs, outputs))
 
-        # Both players' losses in one model: no step needs the weights that the other leaves behind. The optimiser moves
-        # all weights, and gradients stop where they are not to go.
+        # Both players' losses in one model: neither update depends on the other's result. One optimiser updates all
+        # weights, and gradients are stopped where they should not flow.
         fake = generator(x)
         networks = [generator, discriminator]
         outputs = {
@@ -354,11 +354,11 @@ class Pix2Pix:
 
         Args:
             images: uint8 (count, size, size, 3), of pairs 6, or a PyDataset of batches that `train_step` takes.
-            batch_size: for an array; a PyDataset brings its own.
+            batch_size: for an array; a PyDataset has its own.
             callbacks: Keras callbacks; they see `combined` as their model.
 
         Returns:
-            keras.callbacks.History: of each epoch the mean of what `train_step` returns.
+            keras.callbacks.History: for each epoch the means of what `train_step` returns.
         """
         if not isinstance(images, keras.utils.PyDataset):
             images = Batches(images, batch_size, self.seed)
@@ -395,7 +395,7 @@ class Pix2Pix:
             seed: of the dropout.
         """
         results = []
-        for i, image in enumerate(images):  # one by one: no picture is to depend on the others
+        for i, image in enumerate(images):  # one by one, so that no picture depends on the others
             small = np.asarray(Image.fromarray(image).resize((self.size, self.size), Image.Resampling.BICUBIC))
             if self.task == "colorize":
                 x = to_lab(small)[..., :1]
@@ -410,7 +410,7 @@ class Pix2Pix:
         return np.stack(results)
 
     def save(self, folder):
-        """Writes the networks as .keras files, and what else training goes on from, into a folder."""
+        """Saves the networks (.keras files) and the state of the training (training.npz) in a folder."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.generator.save(folder / "generator.keras")
@@ -419,7 +419,7 @@ class Pix2Pix:
         np.savez(folder / "training.npz", steps=self.steps, **state)
 
     def load(self, folder):
-        """Takes over what `save` wrote from a model that was made with the same arguments."""
+        """Loads what `save` wrote; that model must have been made with the same arguments."""
         folder = Path(folder)
         self.generator.load_weights(folder / "generator.keras")
         self.discriminator.load_weights(folder / "discriminator.keras")
@@ -464,7 +464,7 @@ def evaluate(gan, images, metrics, train=None):
 
 
 def ground_floor(*names):
-    """The zoo's modules of these names: from the zoo, or copied to lie beside this file."""
+    """Imports modules of the zoo: from the package, or from the copies beside this file."""
     try:
         return [importlib.import_module(f"{__package__}.{name}" if __package__ else name) for name in names]
     except ModuleNotFoundError as error:
@@ -477,7 +477,7 @@ def ground_floor(*names):
 
 
 def main(argv=None):
-    """The command line: trains, goes on with a run, or with --apply or --evaluate uses it."""
+    """The command line: trains or resumes a run, or with --apply or --evaluate uses a trained one."""
     dataset, metrics, photos, runs = ground_floor("dataset", "metrics", "photos", "runs")
     least = 100  # steps in an epoch
     parser = runs.parser("pix2pix", __doc__, data="scenes", size=128, batch_size=4, learning_rate=3e-3, steps=least)
