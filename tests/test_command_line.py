@@ -121,7 +121,7 @@ def test_a_checkpoint_is_no_run(command, refused):
 def test_fresh_moves_nothing_else(command, refused, folder, tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis/a.tex").write_text("")
-    assert "thesis is no run" in refused(dcgan, "--epochs", 1, *TINY, "--run", "thesis", "--fresh")
+    assert "thesis is not a run" in refused(dcgan, "--epochs", 1, *TINY, "--run", "thesis", "--fresh")
     assert command(dcgan, "--epochs", 1, *TINY, "--run", "thesis")[0] == 0
     args = ["--epochs", 1, *TINY, "--data", "pictures/inner", "--run", "pictures"]
     assert command(dcgan, *args)[0] == 0
@@ -183,7 +183,7 @@ def test_before_the_first_checkpoint_options_may_change(command, refused, monkey
     assert "--batch-size" in refused(dcgan, "--epochs", 1, *TINY)
     monkeypatch.setattr(dcgan.DCGAN, "train_step", step)
     status, out, _ = command(dcgan, "--epochs", 1, *TINY, "--batch-size", 4)
-    assert status == 0 and "anew, with the options of this call alone" in out
+    assert status == 0 and "starts again, with the options of this call alone" in out
     assert json.loads((tmp_path / "runs/dcgan/options.json").read_text())["batch_size"] == 4
 
 
@@ -364,7 +364,7 @@ def test_evaluate(command, tmp_path, monkeypatch):
         (["--data", "pickled.npy"], "pickled"),
         (["--data", "numbers.npz"], "should hold one uint8 array"),
         (["--data", "floats.npy"], "should hold one uint8 array"),
-        (["--data", "wide.npy"], "wanted are uint8 images"),
+        (["--data", "wide.npy"], "1 or 3]) are needed"),
         (["--data", "damaged.npz"], "can't be read"),
         (["--size", "30"], "--size 28, 32"),
         (["--batch-size", "81"], "81 is larger than the 80 images"),

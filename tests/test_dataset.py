@@ -361,7 +361,7 @@ def test_a_lack_of_memory_is_no_damage(folder, monkeypatch):
 def test_labels_that_fit_no_images(labels, tmp_path):
     x = np.zeros((9, 24, 24), np.uint8)
     np.savez(tmp_path / "set.npz", x_train=x, y_train=labels, x_test=x, y_test=np.arange(9))
-    with pytest.raises(DataError, match="each image wants one whole number"):
+    with pytest.raises(DataError, match="each image needs one integer"):
         load(tmp_path / "set.npz", 24)
 
 

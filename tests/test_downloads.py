@@ -131,7 +131,7 @@ def test_a_zip_of_two_domains(server, monkeypatch):
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_download_that_broke_off_goes_on(server, monkeypatch, ranges):
     server.limit, server.ranges = 1000, ranges
-    assert "broken off after 1000 of" in refused("small can't be had")
+    assert "broken off after 1000 of" in refused("small can't be downloaded")
     server.limit = None
     assert pairs().count == 4
     assert [wanted for _, wanted in server.log] == [None, "bytes=1000-"]
@@ -160,7 +160,7 @@ def test_a_wrong_checksum(server, monkeypatch, tmp_path):
 def test_a_damaged_archive(server, monkeypatch, tmp_path, kind):
     data = {"cut": archive()[:3000], "text": b"<html>moved</html>", "no train": archive({"a/b.png": picture(0)})}[kind]
     offer(server, monkeypatch, data=data)
-    refused("small can't be had")
+    refused("small can't be downloaded")
     assert not (tmp_path / "data/small").exists() and not (tmp_path / "data/small.tar.gz").exists()
     offer(server, monkeypatch)
     assert pairs().count == 4
@@ -208,7 +208,7 @@ def test_an_archive_that_was_brought_is_not_deleted(server, monkeypatch, tmp_pat
     (tmp_path / "data/small.tar.gz").write_bytes(archive())
     offer(server, monkeypatch, digest="0" * 32)
     (tmp_path / "data/small.tar.gz").write_bytes(archive())
-    refused("bring it anew, or move it away")
+    refused("replace it, or move it away")
     assert (tmp_path / "data/small.tar.gz").read_bytes() == archive() and not server.log
 
 

@@ -2,8 +2,7 @@
 
     fetch("facades")    # the folder data/facades
 
-A download that broke off goes on where it stood. Without a network the archive, or the folders that are in it, can be
-brought by hand.
+An interrupted download is resumed. Without a network, put the archive, or the folders that are in it, there by hand.
 """
 
 import hashlib
@@ -65,19 +64,19 @@ def fetch(name):
             if folder.is_dir():  # another process was faster
                 return folder
             if brought:
-                reason = f"{archive} can't be used ({error}): bring it anew, or move it away and it is downloaded"
+                reason = f"{archive} can't be used ({error}): replace it, or move it away to have it downloaded"
                 raise OSError(reason) from error
             if getattr(error, "errno", None) is None:  # the archive's fault, not the disk's
                 archive.unlink(missing_ok=True)
             reasons.append(f"{mirror}: {error}")
     raise OSError(
-        f"{name} can't be had ({'; '.join(reasons)}): bring {file} and put it into the folder data, or the folders "
+        f"{name} can't be downloaded ({'; '.join(reasons)}): put {file} into the folder data by hand, or the folders "
         f"in it (train, test or val; or trainA, trainB, ...) into data/{name}"
     )
 
 
 def _get(url, target):
-    """Downloads a file; what an attempt before this one has got of it is kept, and the rest asked for."""
+    """Downloads a file, or the rest of it where an earlier attempt was interrupted."""
     part = target.with_name(target.name + ".part")
     part.parent.mkdir(exist_ok=True)
     start = part.stat().st_size if part.exists() else 0
@@ -95,7 +94,7 @@ def _get(url, target):
     except urllib.error.HTTPError as error:
         if error.code != 416:
             raise
-        # There is no rest: it was all there, or it is another file.
+        # Nothing is left to download: the file was complete, or it is another one.
         if not error.headers.get("Content-Range", "").endswith(f"/{start}"):
             part.unlink()
             raise
@@ -106,14 +105,14 @@ def _get(url, target):
 
 
 def _unpack(archive, folder, digest):
-    """Checks an archive and makes a folder of it, whole or not at all."""
+    """Checks an archive and unpacks it into a folder, completely or not at all."""
     if digest:
         with open(archive, "rb") as file:
             if hashlib.file_digest(file, "md5" if len(digest) == 32 else "sha256").hexdigest() != digest:
                 raise ValueError(f"the checksum of {archive.name} is wrong")
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
-    # Members that would come to lie outside the folder: the filter refuses them, of a zip they are left out anyway.
+    # The filter refuses members that would be written outside the folder; of a zip they are left out anyway.
     shutil.unpack_archive(archive, part, **({} if archive.suffix == ".zip" else {"filter": "data"}))
     inner = part / folder.name if (part / folder.name).is_dir() else part
     if not (inner / "train").is_dir() and not (inner / "trainA").is_dir():

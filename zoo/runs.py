@@ -1,6 +1,6 @@
 """What every model's command line shares: the common options, the run folder, resume, pictures, errors.
 
-A run is a folder that the same command goes on from, also after kill -9:
+A run is a folder from which the same command continues, even after kill -9:
 
     options.json      every option, and the versions it last ran with
     history.csv       the mean of every logged number, a row per epoch
@@ -48,7 +48,7 @@ GIF_FRAMES = 100
 NO_MEMORY = "MemoryError|Resource_?Exhausted|OOM when|out of memory|(can't|unable to|failed to) allocate"
 CHECKPOINTS = ("checkpoint.new", "checkpoint", "checkpoint.old")  # the newest first
 DIVERGED = "use --fresh with a smaller --learning-rate, or --precision float32"
-NAMES = (None, *sources.NAMES, "sketches")  # of sources that are no paths
+NAMES = (None, *sources.NAMES, "sketches")  # of sources that are not paths
 # What may differ from one call on a run folder to the next.
 FREE = {"run", "fresh", "epochs", "devices"}
 
@@ -118,12 +118,12 @@ def parser(name, doc, data, size, batch_size, learning_rate, steps):
     add("--seed", type=whole, default=0, metavar="N", help="fixes weights, noise and order of images (%(default)s)")
     precisions = ["float32", "mixed_bfloat16", "mixed_float16"]
     add("--precision", choices=precisions, default="float32", help="of the networks' inner layers (%(default)s)")
-    add("--run", default=f"runs/{name}", metavar="FOLDER", help="where the run is kept and gone on from (%(default)s)")
-    add("--fresh", action="store_true", help="start anew; the old run folder is moved aside")
+    add("--run", default=f"runs/{name}", metavar="FOLDER", help="folder of the run; resumed if it exists (%(default)s)")
+    add("--fresh", action="store_true", help="start again; the old run folder is moved aside")
     add("--devices", choices=["one", "all"], default="one", help="all: split each batch, on JAX (%(default)s)")
     evaluate = {"nargs": "?", "const": True, "metavar": "SOURCE"}
     add("--evaluate", **evaluate, help="measure the trained run on held-out images, or those of SOURCE, and end")
-    weights = "begin with, or use, this generator (.keras or .weights.h5); not for the models with two"
+    weights = "start from, or use, this generator (.keras or .weights.h5); not for models with two"
     add("--weights", metavar="FILE", help=weights)
     add("--output", metavar="FILE", help="where a picture is written")
     return result
@@ -135,9 +135,9 @@ def parse(parser, argv, actions, free=(), later=()):
     A given option that contradicts the run folder is an error, if there is a checkpoint in it. `actions` are the names
     of the options that use a trained run instead of training one; then `--seed` is free, and `--weights`, or the
     generator that comes with the zoo, can stand in for the run. Where one is trained, `--weights` is what it begins
-    with. Those in `free` always are free, those in `later` as long as they are None.
+    with. Those in `free` always are free, those in `later` as long as they are None in the run.
     """
-    if sys.stdout is None:  # closed by who called: Keras' progress bar needs one
+    if sys.stdout is None:  # closed by the caller; the progress bar of Keras needs one
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold what the terminal can't show
         sys.stdout.reconfigure(errors="replace")
@@ -163,10 +163,10 @@ def parse(parser, argv, actions, free=(), later=()):
     if acting and not (saved or options.weights):
         ours = Path(__file__).parent / "weights" / f"{options.model}.keras"
         if "run" in given or not ours.exists():
-            needs = f"{acting[0]} needs a trained run, and {options.run} is none"
+            needs = f"{acting[0]} needs a trained run, and {options.run} is not one"
             fail(f"{needs}: train it first ({parser.prog} --epochs 5)")
         options.weights = str(ours)
-        print(f"{options.run} is no trained run: the generator that comes with the zoo is used ({ours.name})")
+        print(f"{options.run} is not a trained run: the generator that comes with the zoo is used ({ours.name})")
     free = FREE | {*actions, *free, "output", *(["seed", "weights"] if acting else [])}
     _merge(options, given, saved, free, later, acting)
     if options.devices == "all" and not acting:
@@ -203,10 +203,10 @@ def _merge(options, given, saved, free, later, acting):
     if not clash:
         vars(options).update(saved)
     elif acting or any((Path(options.run) / name).exists() for name in CHECKPOINTS):
-        anew = "" if acting else ", or --fresh to start anew"
+        anew = "" if acting else ", or --fresh to start again"
         fail(f"{options.run} was made with {', '.join(clash)}: give the same, another --run{anew}")
     else:  # some of what is saved there followed from the rest: all of it is forgotten
-        print(f"{options.run} has no checkpoint yet: it begins anew, with the options of this call alone")
+        print(f"{options.run} has no checkpoint yet: it starts again, with the options of this call alone")
 
 
 def prepare_keras(seed):
@@ -219,7 +219,7 @@ def prepare_keras(seed):
 
 
 def refuse_empty(options):
-    """An unset variable of the shell leaves an option empty; without it something else would be done."""
+    """Refuses empty options, which unset variables of the shell leave: the default would not be what was meant."""
     for name in (name for name, value in vars(options).items() if value == ""):
         fail(f"--{name.replace('_', '-')} is empty")
 
@@ -234,11 +234,11 @@ def saved_options(folder):
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        fail(f"{folder / 'options.json'} can't be read ({error}): start anew with --fresh, or give another run folder")
+        fail(f"{folder / 'options.json'} can't be read ({error}): start again with --fresh, or give another run folder")
 
 
 def source_paths(options):
-    """Where the sources of images are that are no data sets' names: {name of the option: absolute path}."""
+    """The sources of images that are paths, not names of data sets: {name of the option: absolute path}."""
     given = {name: getattr(options, name, None) for name in ("data", "data_b")}
     return {name: os.path.realpath(path) for name, path in given.items() if path not in NAMES and os.path.exists(path)}
 
@@ -293,7 +293,7 @@ class Run(keras.callbacks.Callback):
         super().__init__()
         self.options, self.gan, self.sample = options, gan, sample
         self.folder = Path(options.run)
-        self.epoch, self.step = 0, 0  # the place where training goes on
+        self.epoch, self.step = 0, 0  # where training continues
         self.rows, self.sums = [], {}  # history of whole epochs; sums over the steps of this one
         self.signal = None
 
@@ -317,7 +317,7 @@ class Run(keras.callbacks.Callback):
         if state is None:
             self._write_sample()
         else:
-            if state["place"].name != "checkpoint":  # so that the next save can't lose it
+            if state["place"].name != "checkpoint":  # so that the next save does not delete it
                 shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
                 state["place"].rename(self.folder / "checkpoint")
             self._publish()  # a kill may have come before that
@@ -380,7 +380,7 @@ class Run(keras.callbacks.Callback):
         """Renames the run folder to the first free one of FOLDER.1, FOLDER.2 and so on."""
         found = {path.name for path in self.folder.iterdir()} - {".lock", "output.png"}  # left without a run
         if found and not found & {"options.json", "samples", *CHECKPOINTS}:
-            fail(f"{self.folder} is no run, and --fresh would move it aside: give another --run")
+            fail(f"{self.folder} is not a run, and --fresh would move it aside: give another --run")
         _lock(self.folder).close()  # refuses to move a run that is in use
         number = next(i for i in itertools.count(1) if not Path(f"{self.folder}.{i}").exists())
         self.folder.rename(f"{self.folder}.{number}")
@@ -480,10 +480,10 @@ def _load_checkpoint(folder, gan):
             gan.load(place)
         except (KeyError, ValueError):
             or_use = ", or give its generator to --weights" if hasattr(gan, "generator") else ""
-            fail(f"{place} is of another version of the zoo: train anew (--fresh){or_use}")
+            fail(f"{place} is of another version of the zoo: train again with --fresh{or_use}")
         return state | {"place": place}
     if any(place.name != "checkpoint.new" for place in found):
-        fail(f"no checkpoint in {folder} is whole: start anew with --fresh, or give another --run")
+        fail(f"no checkpoint in {folder} is whole: start again with --fresh, or give another --run")
     return None
 
 
@@ -513,7 +513,7 @@ def _lock(folder):
 
 
 def _write(path, data):
-    """Writes a file whole or not at all, also where another process writes it too."""
+    """Writes a file completely or not at all, even if another process writes it at the same time."""
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         new.write_bytes(data)

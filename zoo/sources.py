@@ -35,7 +35,7 @@ DOWNLOADS = ("mnist", "fashion_mnist", "cifar10")
 NAMES = (*INSTALLED, "faces", *DOWNLOADS, *downloads.ARCHIVES)
 TEST = ("test", "val", "valid", "validation")  # what the folder of a test half may be called
 MAX_FILE_BYTES = 200 * 2**20
-MAX_RATIO = 100  # of an .npz unpacked to itself: more is no set of images, but a bomb
+MAX_RATIO = 100  # of an .npz unpacked to itself: more is not a set of images, but a zip bomb
 
 
 class DataError(ValueError):
@@ -137,7 +137,7 @@ def _image_files(folder):
             folders.clear()
             continue
         seen.add(real)
-        if "options.json" in files and Path(parent) != Path(folder):  # a run of the zoo: its pictures are no data
+        if "options.json" in files and Path(parent) != Path(folder):  # a run of the zoo: its pictures are not data
             folders.clear()
             continue
         folders[:] = sorted(f for f in folders if not f.startswith((".", "__MACOSX")))
@@ -198,7 +198,7 @@ def _download(name):
         return getattr(keras.datasets, name).load_data()
     except Exception as error:  # get_file raises a bare Exception
         raise DataError(
-            f"{name} can't be downloaded ({error}): bring it as data/{name}.npz (arrays x_train, y_train, x_test, "
+            f"{name} can't be downloaded ({error}): put it at data/{name}.npz (arrays x_train, y_train, x_test, "
             f"y_test) and give --data data/{name}.npz, or use photos, faces or textures, which need no download"
         ) from None
 
@@ -273,13 +273,13 @@ class Arrays:
         images = images[..., 0] if images.ndim == 4 and images.shape[3] == 1 else images
         if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] != 3):
             raise DataError(
-                f"{name} holds {images.dtype} {images.shape}; wanted are uint8 images (count, height, width[, 1 or 3])"
+                f"{name} holds {images.dtype} {images.shape}; uint8 images (count, height, width[, 1 or 3]) are needed"
             )
         if labels is not None:
             labels = np.ravel(labels)
             if len(labels) != len(images) or labels.dtype.kind not in "iu":
                 found = f"{len(labels)} labels {labels.dtype} for {len(images)} images"
-                raise DataError(f"{name} has {found}: each image wants one whole number")
+                raise DataError(f"{name} has {found}: each image needs one integer")
         self.name, self.images, self.labels, self.domain = name, images, labels, domain
 
     def __len__(self):

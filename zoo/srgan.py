@@ -30,7 +30,7 @@ Differences from the paper:
 - Convolutions before a batch normalisation have no bias: the normalisation would take it away again.
 - PixelShuffle is a transposed convolution with a fixed kernel of ones and zeros: Keras' reshape can't do it for images
   of any size, and a layer of our own would keep `load_model` from working without this file.
-- Where VGG19's ImageNet weights can't be had (in Python: without `vgg=build_vgg()`), it has fixed random weights;
+- Where VGG19's ImageNet weights are missing (in Python: without `vgg=build_vgg()`), it has fixed random weights;
   `options.json` says which it was. Their features are small beside ImageNet's, so that the adversarial loss weighs
   more then.
 """
@@ -490,7 +490,7 @@ def main(argv=None):
     add("--image-skip", action=argparse.BooleanOptionalAction, default=True, help="add the bicubic enlargement (yes)")
     first = "epochs of stage 1, without D (four fifths of the first call's)"
     add("--pretrain-epochs", type=runs.number(int, 0), metavar="N", help=first)
-    add("--vgg", metavar="WEIGHTS", help="imagenet, random or a .h5 file (imagenet, or random if it can't be had)")
+    add("--vgg", metavar="WEIGHTS", help="imagenet, random or a .h5 file (imagenet, or random without a network)")
     depths = ["block2_conv2", "block5_conv4"]
     add("--vgg-layer", choices=depths, default="block5_conv4", help="where features are taken (%(default)s)")
     weight = runs.number(float, 0)
