@@ -48,7 +48,7 @@ class Images(keras.utils.PyDataset):
 
     Attributes:
         epoch: int, set by the training loop; `images[i]` is batch i of this epoch.
-        steps: batches in an epoch; more than one pass is more passes.
+        steps: batches in an epoch; when they have used all images, another pass in another order follows.
         flip, jitter: see `load`; may be set until the first batch is read.
         map: a function that every batch goes through, in the loader's threads; may be set as late.
         shape: (size, size, channels) of one image.
@@ -244,9 +244,10 @@ def load(source, size=64, channels=None, batch_size=None, split="train", crop=No
             `size` at a random place, at the picture's own scale; "zoom" a square of any size from there (of large
             pictures from a fourth of the short side) to the whole short side, shrunk to `size`; None is "random" for
             the names of sources.INSTALLED only.
-        flip: mirrors every other image, at random.
+        flip: mirrors half of the images, at random.
         jitter: with "center", the middle is taken this much larger, and a random square of `size` cut out of it.
         steps: batches in an epoch; None is one pass over the images.
+        seed: fixes the order of the images, the crops and the mirroring.
         domain: "A" or "B", one of two domains, or "AB", pairs of both in six channels.
 
     Raises:

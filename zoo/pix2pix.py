@@ -161,7 +161,7 @@ def colorize(photo, ab):
 
 
 def sketch(image):
-    """A pencil sketch, float (h, w) in [0, 1], of an RGB image in [0, 1]: white but where it is darker than around."""
+    """A pencil sketch, float (h, w) in [0, 1], of an RGB image in [0, 1]: white where it is not darker than around."""
     grey = color.rgb2gray(image) + 0.05  # so that what is evenly black is white too
     return np.minimum(grey / gaussian(grey, 3), 1)
 
@@ -211,7 +211,7 @@ class Player(keras.Model):
 
 
 class Batches(keras.utils.PyDataset):
-    """uint8 images (count, height, width, channels) as shuffled float32 batches in [-1, 1], anew for each `epoch`."""
+    """uint8 images (count, height, width, channels) as float32 batches in [-1, 1], reshuffled for each `epoch`."""
 
     def __init__(self, images, batch_size, seed):
         super().__init__()

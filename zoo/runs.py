@@ -61,9 +61,9 @@ def fail(message):
 
 @contextlib.contextmanager
 def errors(*kinds, knobs="--batch-size, --size or --filters"):
-    """Turns what a user can mend (`kinds`, files, memory) into one line and exit status 2; a bug keeps its trace.
+    """Turns errors that users can fix (`kinds`, files, memory) into one line and exit status 2; bugs keep their trace.
 
-    `knobs` are the options that memory depends on.
+    `knobs` are the options that the use of memory depends on.
     """
     try:
         yield

@@ -230,7 +230,7 @@ class Player(keras.Model):
 
 
 class Batches(keras.utils.PyDataset):
-    """uint8 images (count, height, width, channels) as shuffled float32 batches in [-1, 1], anew for each `epoch`."""
+    """uint8 images (count, height, width, channels) as float32 batches in [-1, 1], reshuffled for each `epoch`."""
 
     def __init__(self, images, batch_size, seed):
         super().__init__()
