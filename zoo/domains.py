@@ -24,9 +24,9 @@ PHOTOS_A, PHOTOS_B = [0, 1, 3, 4], [2, 5, 6]
 
 
 def load(source, size=64, batch_size=1, split="train", source_b=None, draw=None, halves=True, seed=0):
-    """The images of A and of B (two dataset.Images), and whether they are pairs: the first of both, the second, ...
+    """The images of A and of B (two dataset.Images), and whether the source is of pairs: image i of A and image i of B.
 
-    Of the "train" half of pairs each domain gets other ones: no image is there together with its partner.
+    In the "train" half A and B are of different pairs, so that no image is there together with its partner.
 
     Args:
         source: images of both domains; with `source_b` those of A.
@@ -34,7 +34,7 @@ def load(source, size=64, batch_size=1, split="train", source_b=None, draw=None,
         source_b: images of B.
         draw: function from float32 images (batch, size, size, 3) in [-1, 1] to drawings of them, of that shape and
             range. With it B is drawings of what `source` has (`sketches`, or photos), in squares of any size.
-        halves: whether pictures of A and B side by side will do.
+        halves: whether pictures with A and B side by side are accepted as pairs.
 
     Raises:
         dataset.DataError: the images are not there, or too few, or of one domain.

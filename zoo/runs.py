@@ -101,7 +101,7 @@ positive = number(int, 1, 2**31 - 1)
 def parser(name, doc, data, size, batch_size, learning_rate, steps):
     """The options that all models share, with a model's own defaults.
 
-    `doc` is the model's docstring, `steps` the least number of steps that it makes an epoch of.
+    `doc` is the model's docstring, `steps` is the least number of steps in an epoch.
     """
     command = f"python -m zoo.{name}" if __package__ else f"python {name}.py"
     result = argparse.ArgumentParser(prog=command, description=(doc or "").split("\n\n")[0])

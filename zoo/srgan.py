@@ -329,7 +329,7 @@ class SRGAN:
         self.halves = halves(self.cut)
 
     def train_step(self, images):
-        """One step of the stage that is on, for float32 images (batch, size, size, 3) in [-1, 1]: the losses."""
+        """One step of the current stage, for float32 images (batch, size, size, 3) in [-1, 1]: the losses."""
         low = downscale(to_uint8(images), self.scale).astype("float32") / 255
         stage_1 = self.steps < self.pretrain_steps
         self.steps += 1
