@@ -49,8 +49,6 @@ NO_MEMORY = "MemoryError|Resource_?Exhausted|OOM when|out of memory|(can't|unabl
 CHECKPOINTS = ("checkpoint.new", "checkpoint", "checkpoint.old")  # the newest first
 DIVERGED = "use --fresh with a smaller --learning-rate, or --precision float32"
 NAMES = (None, *sources.NAMES, "sketches")  # of sources that are not paths
-# What may differ from one call on a run folder to the next.
-FREE = {"run", "fresh", "epochs", "devices"}
 
 
 def fail(message):
@@ -167,7 +165,7 @@ def parse(parser, argv, actions, free=(), later=()):
             fail(f"{needs}: train it first ({parser.prog} --epochs 5)")
         options.weights = str(ours)
         print(f"{options.run} is not a trained run: the generator that comes with the zoo is used ({ours.name})")
-    free = FREE | {*actions, *free, "output", *(["seed", "weights"] if acting else [])}
+    free = {"run", "fresh", "epochs", "devices", "output", *actions, *free, *(["seed", "weights"] if acting else [])}
     _merge(options, given, saved, free, later, acting)
     if options.devices == "all" and not acting:
         if keras.backend.backend() != "jax":
@@ -220,8 +218,9 @@ def prepare_keras(seed):
 
 def refuse_empty(options):
     """Refuses empty options, which unset variables of the shell leave: the default would not be what was meant."""
-    for name in (name for name, value in vars(options).items() if value == ""):
-        fail(f"--{name.replace('_', '-')} is empty")
+    for name, value in vars(options).items():
+        if value == "":
+            fail(f"--{name.replace('_', '-')} is empty")
 
 
 def saved_options(folder):
