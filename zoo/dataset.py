@@ -116,8 +116,6 @@ class Images(keras.utils.PyDataset):
                 with self.items.open(i) as image:
                     parts = self._parts(image)
                 _check_size(parts[0], least)
-            except MemoryError:
-                raise
             except Exception as error:  # a decoder fed with a damaged file may raise anything
                 self._skip(i, error)
                 continue
@@ -160,8 +158,6 @@ class Images(keras.utils.PyDataset):
             try:
                 with self.items.open(i) as image:
                     image = self._prepare(image)
-            except MemoryError:
-                raise
             except Exception as error:  # a decoder fed with a damaged file may raise anything
                 self._skip(i, error)
                 continue
@@ -203,6 +199,8 @@ class Images(keras.utils.PyDataset):
         return [halves[domain] for domain in self.items.domain]
 
     def _skip(self, index, error):
+        if isinstance(error, MemoryError):  # not the fault of the file
+            raise error
         message = f"{self.items.describe(index)} can't be used: {str(error) or repr(error)}"
         with self._lock:
             if index in self._bad:  # another thread was first
