@@ -8,6 +8,7 @@ trained for a single step with the model's defaults: that is as fast. SRGAN take
 """
 
 import argparse
+import json
 import tempfile
 from pathlib import Path
 
@@ -41,7 +42,10 @@ def main():
                 print("{model} {precision}: {megapixels:g} MP: {seconds:.0f} s, {gigabytes:.2f} GB".format(**row))
                 if row["status"]:
                     print(f"    exit status {row['status']}: {row['says']}")
-    write(o.output / ("apply.json" if o.precision == "float32" else f"apply_{o.precision}.json"), rows)
+    path = o.output / ("apply.json" if o.precision == "float32" else f"apply_{o.precision}.json")
+    earlier = json.loads(path.read_text())["results"] if path.exists() else []
+    anew = {(row["model"], row["megapixels"]) for row in rows}
+    write(path, [row for row in earlier if (row["model"], row["megapixels"]) not in anew] + rows)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ SIZES = {
     "half": {"size": 128, "blocks": 6, "filters": 64, "batch": 1},
     "tiny": {"size": 24, "blocks": 1, "filters": 4, "batch": 1},
 }
-TURNS = {"paper": (2, 1), "half": (5, 1), None: (8, 3)}  # rounds, and steps in a turn
+TURNS = {"paper": (4, 1), "half": (5, 1), None: (8, 3)}  # rounds, and steps in a turn
 
 
 def squares(scores, target):

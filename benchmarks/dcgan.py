@@ -31,7 +31,7 @@ SIZES = {
     "fashion": {"size": 32, "channels": 1, "filters": 64, "batch": 128, "generator_steps": 1},
     "tiny": {"size": 16, "channels": 1, "filters": 4, "batch": 8, "generator_steps": 2},
 }
-TURNS = {"paper": (2, 1), None: (12, 3)}  # rounds, and steps in a turn
+TURNS = {"paper": (4, 1), None: (12, 3)}  # rounds, and steps in a turn
 
 
 def tape_step(gan, o):

@@ -24,7 +24,7 @@ SIZES = {
     "paper": {"size": 64, "filters": 64, "batch": 64},
     "tiny": {"size": 32, "filters": 4, "batch": 2},
 }
-TURNS = {"paper": (3, 1), None: (10, 5)}  # rounds, and steps in a turn
+TURNS = {"paper": (6, 1), None: (12, 5)}  # rounds, and steps in a turn
 BCE = keras.losses.BinaryCrossentropy(from_logits=True)
 
 

@@ -25,7 +25,7 @@ SIZES = {
     "half": {"size": 128, "depth": 7, "filters": 64, "critic_steps": 2},
     "tiny": {"size": 32, "depth": 3, "filters": 4, "critic_steps": 2},
 }
-TURNS = {"paper": (3, 1), "half": (5, 1), None: (8, 3)}  # rounds, and steps in a turn
+TURNS = {"paper": (5, 1), "half": (5, 1), None: (8, 3)}  # rounds, and steps in a turn
 
 
 def l1(x, y):

@@ -4,7 +4,8 @@ Each function `MODEL_step` makes the networks and the optimisers and returns `st
 NumPy batch (batch, height, width, channels) that the zoo's step is given, in the same order of updates, with the same
 losses and optimisers. The numbers of trainable weights have to be those of the Keras networks in `like`.
 
-What differs is what costs nothing: how weights begin, and the constants of an interpolation.
+What differs is what costs nothing: how weights begin, and the constants of an interpolation. The optimisers have
+PyTorch's own defaults (`Adam(fused=True)` is faster). Under autocast the last layers are bfloat16, the zoo's float32.
 """
 
 import os
@@ -18,6 +19,7 @@ from zoo.dcgan import start_size
 
 # All CPUs that this process may use, as TensorFlow does.
 torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+torch.set_flush_denormal(True)  # as TensorFlow does: numbers next to 0 are slow
 
 
 def in_precision(precision, step):

@@ -27,7 +27,7 @@ SIZES = {
     "paper": {"size": 256, "filters": 64, "batch": 1},
     "tiny": {"size": 32, "filters": 4, "batch": 1},
 }
-TURNS = {"paper": (5, 1), None: (8, 2)}  # rounds, and steps in a turn
+TURNS = {"paper": (20, 1), None: (12, 2)}  # rounds, and steps in a turn
 
 
 def tape_step(gan):

@@ -25,7 +25,7 @@ SIZES = {
     "paper": {"size": 96, "batch": 16},
     "tiny": {"size": 32, "batch": 1},
 }
-TURNS = {"paper": (3, 1), None: (4, 1)}  # rounds, and steps in a turn
+TURNS = {"paper": (5, 1), None: (5, 1)}  # rounds, and steps in a turn
 BCE = keras.losses.BinaryCrossentropy(from_logits=True)
 
 

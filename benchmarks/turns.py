@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import platform
+import random
 import statistics
 import sys
 import time
@@ -65,15 +66,15 @@ def take_turns(contenders, rounds, steps=1):
         steps: calls in a turn.
     """
     times = {name: [] for name in contenders}
-    order = list(contenders)
+    shuffled = random.Random(0)
     for turn in range(rounds + 1):
-        for name in order:
+        # In another order each time: what one leaves behind, as in the caches, is not always the same one's to bear.
+        for name in shuffled.sample(list(contenders), len(contenders)):
             start = time.perf_counter()
             for _ in range(steps):
                 contenders[name]()
             if turn:  # the first traces
                 times[name].append((time.perf_counter() - start) / steps)
-        order.append(order.pop(0))  # so that none always begins
     zoo = next(iter(times.values()))
     result = {}
     for name, seconds in times.items():
