@@ -1,7 +1,7 @@
 """The whole corpus of bad input, over every command of every model: one line of advice, or a picture. Never harm."""
 
 import importlib
-import resource
+import sys
 import warnings
 
 import imageio.v3 as iio
@@ -15,6 +15,8 @@ from PIL import Image
 
 from zoo import dataset, photos
 
+resource = pytest.importorskip("resource")  # not on Windows
+
 SMALL = {
     "cyclegan": [*CYCLEGAN_TINY, "--data", "domains"],
     "dcgan": TINY,
@@ -25,6 +27,11 @@ SMALL = {
 }
 APPLY = {"cyclegan": "CycleGAN", "deblur": "Deblurrer", "dualgan": "DualGAN", "pix2pix": "Pix2Pix", "srgan": "SRGAN"}
 BOMBS = 2**31  # bytes of memory that a command may take beside what it has
+
+
+def most_memory():
+    """The most that this process has held, in bytes; macOS counts them, Linux counts kilobytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def module(name):
@@ -44,12 +51,12 @@ def corpus(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def no_harm(corpus, tmp_path):
     """Nothing is run or written where it should not be, and memory stays bounded."""
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    used = most_memory()
     before = sorted(corpus.rglob("*"))
     yield
     assert sorted(corpus.rglob("*")) == before
     assert not list(tmp_path.rglob("harmed")) and not list(tmp_path.parent.glob("climbed*"))
-    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - used) * 1024 < BOMBS
+    assert most_memory() - used < BOMBS
 
 
 @pytest.fixture
@@ -92,7 +99,7 @@ def test_bad_sources(name, source, corpus, refused):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # which names the damaged pictures
         line = refused(module(name), "--epochs", 1, *options, "--data", corpus / "bad_sources" / source)
-    assert len(line) < 600
+    assert len(line) < 600 and ("unpacks to" in line or not source.startswith("bomb"))
 
 
 @pytest.mark.parametrize("name", APPLY)

@@ -50,6 +50,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server(monkeypatch, tmp_path):
     """A server, as its handler's class, and a table of the one set "small" there; the working folder is empty."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     handler = type("Small", (Handler,), {"files": {}, "log": []})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

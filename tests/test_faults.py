@@ -303,7 +303,7 @@ def test_kill_in_mid_epoch_changes_nothing(tmp_path):
     finish([*args, "--run", "straight"], tmp_path)
     killed = start([*args, "--run", "killed"], tmp_path)
     wait_for_epoch(tmp_path / "killed", 2, killed)
-    time.sleep(0.3)
+    time.sleep(0.1)
     killed.kill()
     killed.communicate()
     assert 2 <= finished(tmp_path / "killed") < 4
@@ -325,7 +325,7 @@ def test_a_signal_saves_inside_the_epoch(number, straight, tmp_path):
     args = LONG
     stopped = start([*args, "--run", "stopped"], tmp_path)
     wait_for_epoch(tmp_path / "stopped", 1, stopped)
-    time.sleep(0.3)
+    time.sleep(0.1)
     stopped.send_signal(number)
     _, err = stopped.communicate(timeout=60)
     assert stopped.returncode == 128 + number and "goes on from here" in err and "Traceback" not in err

@@ -137,7 +137,15 @@ def test_srgan_steps_equal_gradient_tape():
             real, fake = d(high, training=True), d(made, training=True)
             d_loss = cross_entropy(real, 1) + cross_entropy(fake, 0)
         d_adam.apply(d.trainable_variables, tape.gradient(d_loss, d.trainable_variables))
-        expected = {"d_loss": d_loss, "g_loss": g_loss, "content_loss": content, "adversarial_loss": adversarial}
+        expected = {
+            "d_loss": d_loss,
+            "g_loss": g_loss,
+            "content_loss": content,
+            "adversarial_loss": adversarial,
+            "d_real": tf.reduce_mean(tf.sigmoid(real)),
+            "d_fake": tf.reduce_mean(tf.sigmoid(fake)),
+        }
+        assert set(logs) == set(expected)
         for name, value in expected.items():
             assert logs[name] == pytest.approx(float(value), rel=1e-5), name
         # The BN offsets that began at 0 are nothing but steps of 1e-4: Keras 3.10 differs by 1.2e-5 of theirs.
@@ -168,7 +176,15 @@ def test_deblur_step_equals_gradient_tape(loss):
             real, fake = d(sharp, training=True), d(restored, training=True)
             d_loss = cross_entropy(real, 1) + cross_entropy(fake, 0)
         d_adam.apply(d.trainable_variables, tape.gradient(d_loss, d.trainable_variables))
-        for name, value in {"d_loss": d_loss, "g_loss": g_loss, "pixel_loss": pixel}.items():
+        expected = {
+            "d_loss": d_loss,
+            "g_loss": g_loss,
+            "pixel_loss": pixel,
+            "d_real": tf.reduce_mean(tf.sigmoid(real)),
+            "d_fake": tf.reduce_mean(tf.sigmoid(fake)),
+        }
+        assert set(logs) == set(expected)
+        for name, value in expected.items():
             assert logs[name] == pytest.approx(float(value), rel=1e-5), name
         assert_equal_weights((gan.generator, g), (gan.discriminator, d))
 

@@ -245,6 +245,7 @@ once = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="downl
 @pytest.fixture
 def imagenet(tmp_path, monkeypatch):
     """A server on loopback for VGG19's weights, in place of Google's: imagenet(bytes or None) -> requests so far."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     answers, requests = [], []
 
     class Handler(http.server.BaseHTTPRequestHandler):

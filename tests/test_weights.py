@@ -12,7 +12,7 @@ from conftest import DEBLUR_TINY, ROOT, SRGAN_TINY
 from PIL import Image
 from skimage import data
 
-from zoo import deblur, metrics, photos, srgan
+from zoo import deblur, metrics, srgan
 
 LIMITS = {"srgan": 4e6, "deblur": 6e6}  # bytes
 TINY = {"srgan": SRGAN_TINY, "deblur": DEBLUR_TINY}
@@ -124,18 +124,3 @@ def test_weights_are_plain_keras(tmp_path):
     for fresh, variable in zip(before, network.trainable_variables, strict=True):
         trained = keras.ops.convert_to_numpy(variable)
         assert np.isfinite(trained).all() and (fresh != trained).any()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", LIMITS)
-def test_tiles_do_not_show(name, tmp_path):
-    """The halo is as wide as the generator's reach: in tiles or whole is the same within one grey level."""
-    iio.imwrite(tmp_path / "photo.png", CAT[100:196, 100:220])
-    if name == "srgan":
-        restore, halo = srgan.SRGAN.pretrained().upscale, {"scale": 4, "halo": 44}
-    else:
-        restore, halo = deblur.Deblurrer.pretrained().restore, {"halo": 64, "multiple": 16}
-    for tile, target in ((48, "tiled.png"), (1000, "whole.png")):
-        photos.apply(tmp_path / "photo.png", tmp_path / target, restore, tile=tile, **halo)
-    tiled, whole = (iio.imread(tmp_path / target).astype(int) for target in ("tiled.png", "whole.png"))
-    assert np.abs(tiled - whole).max() <= 1
