@@ -99,7 +99,9 @@ def test_bad_sources(name, source, corpus, refused):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # which names the damaged pictures
         line = refused(module(name), "--epochs", 1, *options, "--data", corpus / "bad_sources" / source)
-    assert len(line) < 600 and ("unpacks to" in line or not source.startswith("bomb"))
+    assert len(line) < 600
+    if source.startswith("bomb") and name not in ("cyclegan", "dualgan"):  # which need two images at least
+        assert "unpacks to" in line
 
 
 @pytest.mark.parametrize("name", APPLY)

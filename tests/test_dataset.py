@@ -474,3 +474,10 @@ def test_whole_takes_the_middle_of_what_is_too_large(tmp_path):
     np.testing.assert_array_equal(next(images.whole(most=30)), picture[5:35, 15:45])
     np.testing.assert_array_equal(next(images.whole(most=50)), picture[:, 5:55])
     np.testing.assert_array_equal(next(images.whole()), picture)
+
+
+@pytest.mark.parametrize("choice", [{"split": "val"}, {"crop": "centre"}, {"domain": "ab"}])
+def test_choices_that_there_are_not(choice, folder):
+    (name, value), *_ = choice.items()
+    with pytest.raises(DataError, match=f"{name} is '{value}', and can be"):
+        load(folder, 24, **choice)

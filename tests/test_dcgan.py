@@ -135,10 +135,15 @@ def test_early_stopping_stops():
 
 
 @pytest.mark.parametrize(
-    "images", [np.zeros((4, 28, 28, 1), np.uint8), np.zeros((9, 28, 28, 1)), np.zeros((9, 28, 28), np.uint8)]
+    "images, says",
+    [
+        (np.zeros((4, 28, 28, 1), np.uint8), "4 images are fewer than batch_size=8"),
+        (np.zeros((9, 28, 28, 1)), "not uint8"),
+        (np.zeros((9, 28, 28), np.uint8), "not uint8"),
+    ],
 )
-def test_arrays_that_cannot_be_trained_on(images):
-    with pytest.raises(ValueError, match="uint8 array"):
+def test_arrays_that_cannot_be_trained_on(images, says):
+    with pytest.raises(ValueError, match=says):
         tiny().train(images, 1, batch_size=8)
 
 

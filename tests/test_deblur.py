@@ -221,3 +221,8 @@ def test_each_image_of_a_batch_has_a_kind_of_its_own():
     images = np.broadcast_to(np.random.default_rng(0).uniform(-1, 1, (1, 32, 32, 3)), (24, 32, 32, 3))
     blurred = tiny(sigma=(2, 2)).blurred(images)  # both Gaussians are one, no two motions are
     assert 3 <= len({image.tobytes() for image in blurred}) < 20
+
+
+def test_a_blur_that_there_is_not():
+    with pytest.raises(ValueError, match="'motoin': the kinds are"):
+        deblur.draw_kernel("motoin", np.random.default_rng(0))

@@ -211,7 +211,7 @@ def test_train_takes_arrays():
     a, b = (np.random.default_rng(seed).integers(0, 256, (n, 32, 32, 3), np.uint8) for seed, n in ((0, 4), (1, 6)))
     history = tiny().train((a, b), 1).history
     assert set(history) == {"g_loss", "recovery_loss", "gap_a", "gap_b", "clipped"} and len(history["g_loss"]) == 1
-    with pytest.raises(ValueError, match="at least batch_size=6"):
+    with pytest.raises(ValueError, match="fewer than batch_size=6"):
         tiny(critic_steps=3).train((a, b), 1, batch_size=2)
 
 

@@ -183,6 +183,8 @@ def test_classical_fills():
         np.testing.assert_array_equal(filled[~masks], images[~masks])
     filled = inpaint.mean_fill(images, masks)
     np.testing.assert_allclose(filled[1][masks[1]][0], images[1][~masks[1]].mean(0), atol=0.51)
+    np.testing.assert_array_equal(inpaint.mean_fill(images, masks.astype(int)), filled)
+    np.testing.assert_array_equal(inpaint.context_weights(masks * 255), inpaint.context_weights(masks))
 
 
 def test_ssim_in_the_hole_alone():
@@ -216,6 +218,12 @@ def test_networks_that_do_not_fit():
         Inpainter(networks()[0], networks(3)[1])
     with pytest.raises(ValueError, match="no DCGAN"):
         Inpainter(networks()[1], networks()[1])
+
+
+@pytest.mark.parametrize("choice", ["optimizer", "blend", "noise"])
+def test_choices_that_there_are_not(choice):
+    with pytest.raises(ValueError, match=f"{choice} is 'unifrom', and can be"):
+        inpaint.Inpainter(*networks(), **{choice: "unifrom"})
 
 
 def test_default_run_leaves_a_picture_and_a_film(command, trained, tmp_path):

@@ -159,7 +159,7 @@ def test_no_file_names_a_backend_or_another_model(name):
     assert not imported & set(MODELS)
 
 
-SHARED = ("Player", "Frozen", "Batches", "to_uint8", "probability", "ground_floor", "sketch")
+SHARED = ("Player", "Frozen", "Batches", "checked", "to_uint8", "probability", "ground_floor", "sketch")
 UNPAIRED = ("Unpaired", "sketches", "instance_norm")
 
 

@@ -428,3 +428,8 @@ def test_the_generator_sees_what_it_was_trained_on(task):
     gan, image = Pix2Pix(task, 32, filters=2), noise(32, 32, 1).repeat(3, -1)
     gan.generator = Same()
     assert np.abs(gan.translate([image])[0].astype(int) - image).max() <= 1
+
+
+def test_a_normalisation_that_there_is_not():
+    with pytest.raises(ValueError, match="norm is 'none', and can be instance or batch"):
+        pix2pix.build_generator(32, norm="none")

@@ -218,3 +218,24 @@ def test_small_sets_are_mirrored_and_shifted(command, monkeypatch, tmp_path):
         assert command(dcgan, "--epochs", 1, *TINY, *more, "--run", f"run{i}")[0] == 0
     assert [flip for flip, _ in seen] == [True, False, False, True]
     assert [jitter > 1 for _, jitter in seen] == [True, False, False, True]
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda images: SRGAN(2, 1, 2, size=32).upscale(images),
+        lambda images: Deblurrer(2, size=32).restore(images),
+        lambda images: Pix2Pix(size=32, filters=2).translate(images),
+        lambda images: CycleGAN(32, 1, 2).translate(images),
+        lambda images: DualGAN(32, 3, 2).translate(images),
+        lambda images: DCGAN((32, 32, 3), 4, 2).train(images, 1, batch_size=1),
+    ],
+)
+@pytest.mark.usefixtures("eager")
+def test_images_are_uint8(verb):
+    """Floats from 0 to 1 would come out as black images, or as other ones than are meant."""
+    image = noise(32, 32, 3)
+    for images in (image[None] / 255, image):
+        with pytest.raises(ValueError, match=r"not uint8 \(count, height, width, channels\)"):
+            verb(images)
+    verb([image])

@@ -207,6 +207,16 @@ def test_metrics_are_the_fields():
     assert metrics.ssim(128 + noise, 128 + noise) == pytest.approx(1) and metrics.ssim(128 + noise, 128 - noise) < -0.8
 
 
+def test_metrics_of_other_arrays():
+    image = np.random.default_rng(0).integers(0, 256, (30, 20, 3), np.uint8)
+    for measure in (metrics.psnr, lambda a, b: metrics.ssim(a[..., 0], b[..., 0])):
+        with pytest.raises(ValueError, match="multiply them by 255"):
+            measure(image / 255, image / 255)
+    with pytest.raises(ValueError, match="see luma"):
+        metrics.ssim(image, image)
+    assert np.isnan(metrics.psnr(np.where(image > 9, image, np.nan), image))  # and not 100 dB
+
+
 def test_other_scales_are_refused():
     with pytest.raises(ValueError, match="2, 4 or 8"):
         build_generator(scale=3)

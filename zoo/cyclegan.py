@@ -179,12 +179,9 @@ class Batches(keras.utils.PyDataset):
 
     def __init__(self, images, batch_size, seed):
         super().__init__()
-        if images.dtype != np.uint8 or images.ndim != 4 or len(images) < batch_size:
-            raise ValueError(
-                f"images are {images.dtype} {images.shape}, but a uint8 array (count, height, width, channels) "
-                f"is needed with at least batch_size={batch_size} images"
-            )
-        self.images, self.batch_size, self.seed, self.epoch = images, batch_size, seed, 0
+        self.images, self.batch_size, self.seed, self.epoch = checked(images), batch_size, seed, 0
+        if len(self.images) < batch_size:
+            raise ValueError(f"{len(self.images)} images are fewer than batch_size={batch_size}")
 
     def __len__(self):
         return len(self.images) // self.batch_size
@@ -208,6 +205,14 @@ class Unpaired(keras.utils.PyDataset):
     def __getitem__(self, step):
         self.a.epoch = self.b.epoch = self.epoch
         return self.a[step % len(self.a)], self.b[step % len(self.b)]
+
+
+def checked(images):
+    """The images as an array uint8 (count, height, width, channels); ValueError if they are something else."""
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise ValueError(f"images are {images.dtype} {images.shape}, not uint8 (count, height, width, channels)")
+    return images
 
 
 def to_uint8(images):
@@ -332,7 +337,7 @@ class CycleGAN:
             images: those of A and those of B, each uint8 (count, size, size, 3) or a PyDataset of float32 batches in
                 [-1, 1]; or one PyDataset of two batches (a, b).
             batch_size: for arrays; a PyDataset has its own.
-            callbacks: Keras callbacks; they see `combined` as their model.
+            callbacks: Keras callbacks; they see `combined` as their model: a learning rate that they set is G's.
 
         Returns:
             keras.callbacks.History: for each epoch the means of what `train_step` returns.
@@ -369,7 +374,10 @@ class CycleGAN:
     def translate(self, images, direction="AtoB"):
         """uint8 images (batch, h, w, 3) of A (or of B: "BtoA"), h and w multiples of 4 -> of the other domain."""
         generator = {"AtoB": self.generator_ab, "BtoA": self.generator_ba}[direction]
-        return to_uint8(generator.predict(np.asarray(images, "float32") / 127.5 - 1, batch_size=4, verbose=0))
+        images = checked(images)
+        if images.shape[1] % 4 or images.shape[2] % 4:
+            raise ValueError(f"the images are {images.shape}: height and width should be multiples of 4")
+        return to_uint8(generator.predict(images.astype("float32") / 127.5 - 1, batch_size=4, verbose=0))
 
     def save(self, folder):
         """Saves the networks (.keras files) and the state of the training (training.npz) in a folder."""
@@ -382,7 +390,10 @@ class CycleGAN:
         np.savez(folder / "training.npz", steps=self.steps, **pools, **state)
 
     def load(self, folder):
-        """Loads what `save` wrote; that model must have been made with the same arguments."""
+        """Loads what `save` wrote, or a run's folder `checkpoint`, into a model made with the same arguments.
+
+        The learning rate is loaded too, unless a schedule gives it.
+        """
         folder = Path(folder)
         for name in NETWORKS:
             getattr(self, name).load_weights(folder / f"{name}.keras")

@@ -1,4 +1,4 @@
-"""The dataset loader: a name, a folder, a zip or an array in; batches of images out.
+"""The dataset loader: a name, a folder, a zip or an .npy file in; batches of images out.
 
     images = load("faces", size=32, batch_size=64)
     images[0]                # float32 (64, 32, 32, 1) in [-1, 1]
@@ -252,6 +252,10 @@ def load(source, size=64, channels=None, batch_size=None, split="train", crop=No
         DataError: the source is not there or holds no usable images.
         OSError: a data set with two domains can't be downloaded.
     """
+    choices = {"split": (split, "train", "test", "all"), "crop": (crop, None, "center", "random", "zoom")}
+    for name, (value, *known) in {**choices, "domain": (domain, None, "A", "B", "AB")}.items():
+        if value not in known:
+            raise DataError(f"{name} is {value!r}, and can be {', '.join(map(str, known))}")
     items = sources.find(str(source), split, domain)
     if not len(items):
         raise DataError(f"{source} has no {split} images: with two or more, one is held out as test")

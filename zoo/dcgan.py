@@ -142,12 +142,9 @@ class Batches(keras.utils.PyDataset):
 
     def __init__(self, images, batch_size, seed):
         super().__init__()
-        if images.dtype != np.uint8 or images.ndim != 4 or len(images) < batch_size:
-            raise ValueError(
-                f"images are {images.dtype} {images.shape}, but a uint8 array (count, height, width, channels) "
-                f"is needed with at least batch_size={batch_size} images"
-            )
-        self.images, self.batch_size, self.seed, self.epoch = images, batch_size, seed, 0
+        self.images, self.batch_size, self.seed, self.epoch = checked(images), batch_size, seed, 0
+        if len(self.images) < batch_size:
+            raise ValueError(f"{len(self.images)} images are fewer than batch_size={batch_size}")
 
     def __len__(self):
         return len(self.images) // self.batch_size
@@ -156,6 +153,14 @@ class Batches(keras.utils.PyDataset):
         order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.images))
         chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
         return self.images[chosen].astype("float32") / 127.5 - 1
+
+
+def checked(images):
+    """The images as an array uint8 (count, height, width, channels); ValueError if they are something else."""
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise ValueError(f"images are {images.dtype} {images.shape}, not uint8 (count, height, width, channels)")
+    return images
 
 
 def to_uint8(images):
@@ -228,7 +233,7 @@ class DCGAN:
         Args:
             images: uint8 (count, size, size, channels), or a PyDataset of float32 batches in [-1, 1].
             batch_size: for an array; a PyDataset has its own.
-            callbacks: Keras callbacks; they see `combined` as their model.
+            callbacks: Keras callbacks; they see `combined` as their model: a learning rate that they set is G's.
 
         Returns:
             keras.callbacks.History: for each epoch the means of what `train_step` returns.
@@ -288,7 +293,10 @@ class DCGAN:
         np.savez(folder / "training.npz", steps=self.steps, **state)
 
     def load(self, folder):
-        """Loads what `save` wrote; that model must have been made with the same arguments."""
+        """Loads what `save` wrote, or a run's folder `checkpoint`, into a model made with the same arguments.
+
+        The learning rate is loaded too, unless a schedule gives it.
+        """
         folder = Path(folder)
         self.generator.load_weights(folder / "generator.keras")
         self.discriminator.load_weights(folder / "discriminator.keras")

@@ -116,6 +116,8 @@ def draw_kernel(kind, random, sigma=(1, 3), length=(5, 15)):
         return gaussian_kernel(random.uniform(*sigma))
     if kind == "motion":
         return motion_kernel(random.uniform(*length), random.uniform(0, np.pi))
+    if kind != "resize":
+        raise ValueError(f"there is no blur {kind!r}: the kinds are {', '.join(KINDS)}")
     return None
 
 
@@ -181,12 +183,9 @@ class Batches(keras.utils.PyDataset):
 
     def __init__(self, images, batch_size, seed):
         super().__init__()
-        if images.dtype != np.uint8 or images.ndim != 4 or len(images) < batch_size:
-            raise ValueError(
-                f"images are {images.dtype} {images.shape}, but a uint8 array (count, height, width, channels) "
-                f"is needed with at least batch_size={batch_size} images"
-            )
-        self.images, self.batch_size, self.seed, self.epoch = images, batch_size, seed, 0
+        self.images, self.batch_size, self.seed, self.epoch = checked(images), batch_size, seed, 0
+        if len(self.images) < batch_size:
+            raise ValueError(f"{len(self.images)} images are fewer than batch_size={batch_size}")
 
     def __len__(self):
         return len(self.images) // self.batch_size
@@ -195,6 +194,14 @@ class Batches(keras.utils.PyDataset):
         order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.images))
         chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
         return self.images[chosen].astype("float32") / 127.5 - 1
+
+
+def checked(images):
+    """The images as an array uint8 (count, height, width, channels); ValueError if they are something else."""
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise ValueError(f"images are {images.dtype} {images.shape}, not uint8 (count, height, width, channels)")
+    return images
 
 
 def to_uint8(images):
@@ -233,7 +240,7 @@ class Deblurrer:
         loss: "l1" or "l2", of the pixels.
         adversarial_weight: of the adversarial loss beside the pixels'; 0 leaves D out.
         learning_rate: of Adam at the start, for both networks; beta_1 is 0.5.
-        total_steps: in which the learning rate falls to 0, along a cosine; None keeps it.
+        total_steps: in which the learning rate falls to 0, along a cosine, to stay there; None keeps it.
         seed: fixes the blur of every step; `keras.utils.set_random_seed` fixes the first weights.
     """
 
@@ -344,9 +351,10 @@ class Deblurrer:
 
     def restore(self, images):
         """uint8 images (batch, h, w, 3) -> sharper ones of that shape; ValueError if h or w is no multiple of 16."""
-        if np.shape(images)[1] % 16 or np.shape(images)[2] % 16:
-            raise ValueError(f"the images are {np.shape(images)}: height and width should be multiples of 16")
-        return to_uint8(self.generator.predict(np.asarray(images, "float32") / 127.5 - 1, batch_size=16, verbose=0))
+        images = checked(images)
+        if images.shape[1] % 16 or images.shape[2] % 16:
+            raise ValueError(f"the images are {images.shape}: height and width should be multiples of 16")
+        return to_uint8(self.generator.predict(images.astype("float32") / 127.5 - 1, batch_size=16, verbose=0))
 
     def save(self, folder):
         """Saves the networks (.keras files) and the state of the training (training.npz) in a folder."""
@@ -358,7 +366,10 @@ class Deblurrer:
         np.savez(folder / "training.npz", steps=self.steps, **state)
 
     def load(self, folder):
-        """Loads what `save` wrote; that model must have been made with the same arguments."""
+        """Loads what `save` wrote, or a run's folder `checkpoint`, into a model made with the same arguments.
+
+        The learning rate is loaded too, unless a schedule gives it.
+        """
         folder = Path(folder)
         self.generator.load_weights(folder / "generator.keras")
         self.discriminator.load_weights(folder / "discriminator.keras")

@@ -184,12 +184,9 @@ class Batches(keras.utils.PyDataset):
 
     def __init__(self, images, batch_size, seed):
         super().__init__()
-        if images.dtype != np.uint8 or images.ndim != 4 or len(images) < batch_size:
-            raise ValueError(
-                f"images are {images.dtype} {images.shape}, but a uint8 array (count, height, width, channels) "
-                f"is needed with at least batch_size={batch_size} images"
-            )
-        self.images, self.batch_size, self.seed, self.epoch = images, batch_size, seed, 0
+        self.images, self.batch_size, self.seed, self.epoch = checked(images), batch_size, seed, 0
+        if len(self.images) < batch_size:
+            raise ValueError(f"{len(self.images)} images are fewer than batch_size={batch_size}")
 
     def __len__(self):
         return len(self.images) // self.batch_size
@@ -213,6 +210,14 @@ class Unpaired(keras.utils.PyDataset):
     def __getitem__(self, step):
         self.a.epoch = self.b.epoch = self.epoch
         return self.a[step % len(self.a)], self.b[step % len(self.b)]
+
+
+def checked(images):
+    """The images as an array uint8 (count, height, width, channels); ValueError if they are something else."""
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise ValueError(f"images are {images.dtype} {images.shape}, not uint8 (count, height, width, channels)")
+    return images
 
 
 def to_uint8(images):
@@ -343,7 +348,7 @@ class DualGAN:
             images: those of A and those of B, each uint8 (count, size, size, 3) or a PyDataset of float32 batches in
                 [-1, 1]; or one PyDataset of two batches (a, b).
             batch_size: for arrays; a step takes critic_steps times as many. A PyDataset has its own.
-            callbacks: Keras callbacks; they see `combined` as their model.
+            callbacks: Keras callbacks; they see `combined` as their model: a learning rate that they set is G's.
 
         Returns:
             keras.callbacks.History: for each epoch the means of what `train_step` returns.
@@ -384,7 +389,7 @@ class DualGAN:
         """
         generator = {"AtoB": self.generator_ab, "BtoA": self.generator_ba}[direction]
         results = []
-        for i, image in enumerate(images):  # one by one, so that no picture depends on the others
+        for i, image in enumerate(checked(images)):  # one by one, so that no picture depends on the others
             self._fix_noise(seed, i)
             x = image[None].astype("float32") / 127.5 - 1
             results.append(ops.convert_to_numpy(generator(x, training=not self.deterministic)))
@@ -400,7 +405,10 @@ class DualGAN:
         np.savez(folder / "training.npz", steps=self.steps, **state)
 
     def load(self, folder):
-        """Loads what `save` wrote; that model must have been made with the same arguments."""
+        """Loads what `save` wrote, or a run's folder `checkpoint`, into a model made with the same arguments.
+
+        The learning rate is loaded too, unless a schedule gives it.
+        """
         folder = Path(folder)
         for name in NETWORKS:
             getattr(self, name).load_weights(folder / f"{name}.keras")

@@ -70,7 +70,9 @@ def make_masks(kind, count, size, share=None, seed=0):
     """
     if kind not in KINDS:
         raise ValueError(f"there are no masks {kind!r}: the kinds are {', '.join(KINDS)}")
-    share = share or KINDS[kind]
+    share = KINDS[kind] if share is None else share
+    if not 0 < share < 1:
+        raise ValueError(f"share is {share}, and should be between 0 and 1")
     random = np.random.default_rng(seed)
     if kind == "random":
         return random.random((count, size, size)) < share
@@ -99,6 +101,7 @@ def context_weights(masks, window=15):
     Returns:
         float32 (count, height, width, 1), 0 in the hole.
     """
+    masks = np.asarray(masks, bool)
     if not window:
         return np.float32(~masks)[..., None]
     # At the edges the window has fewer pixels; the share is of those.
@@ -229,6 +232,10 @@ class Inpainter:
             )
         if window and (window < 3 or window % 2 == 0):
             raise ValueError(f"--window {window} should be 0 or an odd number from 3 on")
+        choices = {"optimizer": (optimizer, RATES), "blend": (blend, BLENDS), "noise": (noise, ("uniform", "normal"))}
+        for name, (value, known) in choices.items():
+            if value not in known:
+                raise ValueError(f"{name} is {value!r}, and can be {' or '.join(known)}")
         self.generator, self.discriminator = generator, discriminator
         self.prior_weight, self.window, self.iterations, self.restarts = prior_weight, window, iterations, restarts
         self.optimizer, self.learning_rate = optimizer, learning_rate or RATES[optimizer]
@@ -309,6 +316,7 @@ class Inpainter:
 
 def mean_fill(images, masks):
     """Each image with the mean of its known pixels in the hole."""
+    masks = np.asarray(masks, bool)
     filled = [np.where(m[..., None], np.rint(i[~m].mean(0)), i) for i, m in zip(images, masks, strict=True)]
     return np.stack(filled).astype(np.uint8)
 
@@ -326,7 +334,7 @@ def evaluate(inpainter, images, masks, metrics, batch_size=64):
     The rows are mean_fill, biharmonic, the same search in an untrained generator, and in the trained one. Untrained G
     makes plain grey of every z, so that with Poisson blending its row is a smooth (harmonic) fill.
     """
-    untrained = copy.copy(inpainter)
+    masks, untrained = np.asarray(masks, bool), copy.copy(inpainter)
     untrained.generator = keras.models.clone_model(inpainter.generator)  # with weights of its own
     fills = {"mean fill": mean_fill, "biharmonic": biharmonic}
     fills |= {"untrained": untrained.complete, "completed": inpainter.complete}

@@ -40,15 +40,23 @@ def luma(images):
     return 16 + np.asarray(images, np.float64) @ (np.array([65.481, 128.553, 24.966]) / 255)
 
 
+def _grey_levels(image, truth):
+    """Two arrays as float64; ValueError for floats up to 1, of which all measures would be far too good."""
+    image, truth = np.asarray(image), np.asarray(truth)
+    if truth.dtype.kind == "f" and truth.max(initial=0) <= 1:
+        raise ValueError("grey levels from 0 to 255 are needed, and these images are at most 1: multiply them by 255")
+    return image.astype(np.float64), truth.astype(np.float64)
+
+
 def psnr(image, truth):
     """Peak signal-to-noise ratio in dB of two arrays in grey levels, 0 to 255; at most 100, for equal ones too.
 
     With infinity the mean over several images would be infinite, however bad the others are.
     """
-    image, truth = np.asarray(image, np.float64), np.asarray(truth, np.float64)
+    image, truth = _grey_levels(image, truth)
     if (image == truth).all():
         return 100.0
-    return min(100.0, float(peak_signal_noise_ratio(truth, image, data_range=255)))
+    return min(float(peak_signal_noise_ratio(truth, image, data_range=255)), 100.0)  # in this order: NaN stays NaN
 
 
 def ssim(image, truth, where=None):
@@ -59,7 +67,9 @@ def ssim(image, truth, where=None):
     Args:
         where: bool (height, width), the pixels to average over; None is all whose window lies inside the image.
     """
-    truth, image = np.asarray(truth, np.float64), np.asarray(image, np.float64)
+    image, truth = _grey_levels(image, truth)
+    if truth.ndim != 2:
+        raise ValueError(f"SSIM is of one channel of one image (height, width), not {truth.shape}: see luma")
     window = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     mean, pixels = structural_similarity(truth, image, data_range=255, full=True, **window)
     return float(mean if where is None else pixels[where].mean())

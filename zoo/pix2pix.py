@@ -131,6 +131,8 @@ def normalize(x, norm):
     A batch laid end to end is one image, so that the instance normalisation of that is the batch's. Keras' own
     BatchNormalization has moving averages at test, which the paper does without.
     """
+    if norm not in ("instance", "batch"):
+        raise ValueError(f"norm is {norm!r}, and can be instance or batch")
     layer = layers.GroupNormalization(groups=-1, epsilon=1e-5, gamma_initializer=normal(1.0))
     if norm == "instance":
         return layer(x)
@@ -215,12 +217,9 @@ class Batches(keras.utils.PyDataset):
 
     def __init__(self, images, batch_size, seed):
         super().__init__()
-        if images.dtype != np.uint8 or images.ndim != 4 or len(images) < batch_size:
-            raise ValueError(
-                f"images are {images.dtype} {images.shape}, but a uint8 array (count, height, width, channels) "
-                f"is needed with at least batch_size={batch_size} images"
-            )
-        self.images, self.batch_size, self.seed, self.epoch = images, batch_size, seed, 0
+        self.images, self.batch_size, self.seed, self.epoch = checked(images), batch_size, seed, 0
+        if len(self.images) < batch_size:
+            raise ValueError(f"{len(self.images)} images are fewer than batch_size={batch_size}")
 
     def __len__(self):
         return len(self.images) // self.batch_size
@@ -229,6 +228,14 @@ class Batches(keras.utils.PyDataset):
         order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.images))
         chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
         return self.images[chosen].astype("float32") / 127.5 - 1
+
+
+def checked(images):
+    """The images as an array uint8 (count, height, width, channels); ValueError if they are something else."""
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise ValueError(f"images are {images.dtype} {images.shape}, not uint8 (count, height, width, channels)")
+    return images
 
 
 def to_uint8(images):
@@ -266,7 +273,8 @@ class Pix2Pix:
         l1_weight: of the L1 loss, the paper's lambda.
         adversarial_weight: of the adversarial loss beside it; 0 leaves D out.
         learning_rate: of Adam, for both networks; beta_1 is 0.5.
-        total_steps: of the whole training: over the second half the learning rate falls to 0. None: it stays.
+        total_steps: of the whole training: over its second half the learning rate falls to 0, to stay there; None keeps
+            it.
         deterministic: no dropout at test time.
         seed: fixes the noise of every step; `keras.utils.set_random_seed` fixes the first weights.
     """
@@ -395,7 +403,7 @@ class Pix2Pix:
             seed: of the dropout.
         """
         results = []
-        for i, image in enumerate(images):  # one by one, so that no picture depends on the others
+        for i, image in enumerate(checked(images)):  # one by one, so that no picture depends on the others
             small = np.asarray(Image.fromarray(image).resize((self.size, self.size), Image.Resampling.BICUBIC))
             if self.task == "colorize":
                 x = to_lab(small)[..., :1]
@@ -419,7 +427,10 @@ class Pix2Pix:
         np.savez(folder / "training.npz", steps=self.steps, **state)
 
     def load(self, folder):
-        """Loads what `save` wrote; that model must have been made with the same arguments."""
+        """Loads what `save` wrote, or a run's folder `checkpoint`, into a model made with the same arguments.
+
+        The learning rate is loaded too, unless a schedule gives it.
+        """
         folder = Path(folder)
         self.generator.load_weights(folder / "generator.keras")
         self.discriminator.load_weights(folder / "discriminator.keras")

@@ -65,17 +65,15 @@ def errors(*kinds, knobs="--batch-size, --size or --filters"):
     """
     try:
         yield
-    except kinds as error:
-        fail(error)
-    except OSError as error:
-        full = error.errno == errno.ENOSPC or "No space left" in str(error)
-        advice = "; free some space and run the same command again, it goes on from the last checkpoint" if full else ""
-        fail(f"{error}{advice}")
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except Exception as error:
-        if re.search(NO_MEMORY, f"{type(error).__name__}: {error}", re.IGNORECASE):
+        if re.search(NO_MEMORY, f"{type(error).__name__}: {error}", re.IGNORECASE):  # whatever kind it is of
             fail(f"out of memory: use a smaller {knobs}")
+        if isinstance(error, OSError) and (error.errno == errno.ENOSPC or "No space left" in str(error)):
+            fail(f"{error}; free some space and run the same command again, it goes on from the last checkpoint")
+        if isinstance(error, (*kinds, OSError)):
+            fail(error)
         raise
 
 
@@ -167,10 +165,10 @@ def parse(parser, argv, actions, free=(), later=()):
         print(f"{options.run} is not a trained run: the generator that comes with the zoo is used ({ours.name})")
     free = {"run", "fresh", "epochs", "devices", "output", *actions, *free, *(["seed", "weights"] if acting else [])}
     _merge(options, given, saved, free, later, acting)
-    if options.devices == "all" and not acting:
-        if keras.backend.backend() != "jax":
-            fail("--devices all needs the JAX backend: set the environment variable KERAS_BACKEND=jax")
-        keras.distribution.set_distribution(keras.distribution.DataParallel())
+    shared = options.devices == "all" and not acting
+    if shared and keras.backend.backend() != "jax":
+        fail("--devices all needs the JAX backend: set the environment variable KERAS_BACKEND=jax")
+    keras.distribution.set_distribution(keras.distribution.DataParallel() if shared else None)
     prepare_keras(options.seed)
     keras.config.set_dtype_policy(options.precision)
     return options
@@ -208,8 +206,11 @@ def _merge(options, given, saved, free, later, acting):
 
 
 def prepare_keras(seed):
-    """Sets the seed and the order of the axes; refuses a Keras that would make other images."""
-    if keras.backend.backend() == "torch" and tuple(map(int, keras.__version__.split(".")[:2])) < (3, 15):
+    """Sets the seed and the order of the axes; refuses a Keras that can't train, or would make other images."""
+    backend = keras.backend.backend()
+    if backend not in ("tensorflow", "jax", "torch"):
+        fail(f"Keras' backend {backend} can't train: set the environment variable KERAS_BACKEND=tensorflow")
+    if backend == "torch" and tuple(map(int, keras.__version__.split(".")[:2])) < (3, 15):
         fail(f"Keras {keras.__version__} shifts images on PyTorch: `pip install --upgrade keras` (3.15 or later)")
     keras.config.set_image_data_format("channels_last")  # whatever ~/.keras/keras.json says
     keras.config.set_floatx("float32")

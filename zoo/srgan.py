@@ -234,12 +234,9 @@ class Batches(keras.utils.PyDataset):
 
     def __init__(self, images, batch_size, seed):
         super().__init__()
-        if images.dtype != np.uint8 or images.ndim != 4 or len(images) < batch_size:
-            raise ValueError(
-                f"images are {images.dtype} {images.shape}, but a uint8 array (count, height, width, channels) "
-                f"is needed with at least batch_size={batch_size} images"
-            )
-        self.images, self.batch_size, self.seed, self.epoch = images, batch_size, seed, 0
+        self.images, self.batch_size, self.seed, self.epoch = checked(images), batch_size, seed, 0
+        if len(self.images) < batch_size:
+            raise ValueError(f"{len(self.images)} images are fewer than batch_size={batch_size}")
 
     def __len__(self):
         return len(self.images) // self.batch_size
@@ -248,6 +245,14 @@ class Batches(keras.utils.PyDataset):
         order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.images))
         chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
         return self.images[chosen].astype("float32") / 127.5 - 1
+
+
+def checked(images):
+    """The images as an array uint8 (count, height, width, channels); ValueError if they are something else."""
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise ValueError(f"images are {images.dtype} {images.shape}, not uint8 (count, height, width, channels)")
+    return images
 
 
 def to_uint8(images):
@@ -356,7 +361,7 @@ class SRGAN:
         Args:
             images: uint8 (count, size, size, 3), or a PyDataset of float32 batches in [-1, 1].
             batch_size: for an array; a PyDataset has its own.
-            callbacks: Keras callbacks; they see `combined` as their model.
+            callbacks: Keras callbacks; they see `combined` as their model. CSVLogger writes stage 1 alone.
 
         Returns:
             keras.callbacks.History: for each epoch the means of what `train_step` returns.
@@ -404,10 +409,11 @@ class SRGAN:
         self.cut.set_weights((network or self.generator).get_weights())
         first, last = self.halves
         scale, border = self.scale, 3
-        count, height, width = np.shape(images)[:3]
+        images = checked(images)
+        count, height, width = images.shape[:3]
         tall, wide = (math.ceil(side / math.ceil(side / 128)) for side in (height, width))
         result = np.empty((count, scale * height, scale * width, 3), np.uint8)
-        for image, enlarged in zip(np.asarray(images, "float32")[:, None] / 255, result, strict=True):
+        for image, enlarged in zip(images.astype("float32")[:, None] / 255, result, strict=True):
             features = first.predict_on_batch(image)
             for top, left in itertools.product(range(0, height, tall), range(0, width, wide)):
                 # All windows have the same shape: those at the edges reach further in.
@@ -430,7 +436,10 @@ class SRGAN:
         np.savez(folder / "training.npz", steps=self.steps, **state)
 
     def load(self, folder):
-        """Loads what `save` wrote; that model must have been made with the same arguments."""
+        """Loads what `save` wrote, or a run's folder `checkpoint`, into a model made with the same arguments.
+
+        The learning rate is loaded too, unless a schedule gives it.
+        """
         folder = Path(folder)
         self.generator.load_weights(folder / "generator.keras")
         self.srresnet.load_weights(folder / "srresnet.keras")
