@@ -173,11 +173,12 @@ def test_a_run_goes_on_with_another_backend(tmp_path):
 
 
 TWO_DEVICES = {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
-# Runs a command line, and prints over how many devices its weights then lie.
+# Runs a command line, and prints over how many devices its weights then lie; in the same process the run is used.
 TRAIN = """import importlib, sys
 importlib.import_module(sys.argv[1]).main(sys.argv[2:])
 import jax
 print("devices", max(len(array.sharding.device_set) for array in jax.live_arrays()))
+importlib.import_module(sys.argv[1]).main(["--generate", "3", *sys.argv[-2:]])
 """
 
 

@@ -153,15 +153,19 @@ def run_out_of_memory(who):
     elif who == "jax, later":  # what follows is told of it in other words
         random = pytest.importorskip("jax").random
         (random.normal(random.key(0), (2**48,)) * 2).block_until_ready()
+    elif who == "jax, while networks are built":
+        raise ValueError("RESOURCE_EXHAUSTED: Out of memory allocating 2880000000000 bytes.")
     elif who == "torch":
         pytest.importorskip("torch").empty(2**48)
     elif who == "cuda":
         raise pytest.importorskip("torch").OutOfMemoryError("CUDA out of memory. Tried to allocate 1024.00 TiB.")
 
 
-@pytest.mark.parametrize("who", ["numpy", "tensorflow", "a layer", "jax", "jax, later", "torch", "cuda"])
+@pytest.mark.parametrize(
+    "who", ["numpy", "tensorflow", "a layer", "jax", "jax, later", "jax, while networks are built", "torch", "cuda"]
+)
 def test_out_of_memory_however_it_is_said(who, capsys):
-    with pytest.raises(SystemExit), runs.errors():
+    with pytest.raises(SystemExit), runs.errors(ValueError):
         run_out_of_memory(who)
     assert capsys.readouterr().err == "error: out of memory: use a smaller --batch-size, --size or --filters\n"
 

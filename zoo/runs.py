@@ -68,7 +68,8 @@ def errors(*kinds, knobs="--batch-size, --size or --filters"):
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except Exception as error:
-        if re.search(NO_MEMORY, f"{type(error).__name__}: {error}", re.IGNORECASE):  # whatever kind it is of
+        full = re.search(NO_MEMORY, f"{type(error).__name__}: {error}", re.IGNORECASE)
+        if full and not isinstance(error, sources.DataError):  # JAX raises a ValueError
             fail(f"out of memory: use a smaller {knobs}")
         if isinstance(error, OSError) and (error.errno == errno.ENOSPC or "No space left" in str(error)):
             fail(f"{error}; free some space and run the same command again, it goes on from the last checkpoint")
