@@ -12,19 +12,20 @@ from conftest import ROOT
 from zoo.__main__ import models
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "notebooks/MISTAKES.md", ROOT / "data/README.md"]
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 @pytest.fixture(scope="module")
 def options():
-    """All options of all models, of the benchmarks and of kills.py."""
+    """{model: its options}; those of the benchmarks and of kills.py are under None."""
     scripts = [*ROOT.glob("benchmarks/*.py"), ROOT / "tests/kills.py"]
-    text = io.StringIO("\n".join(script.read_text("utf-8") for script in scripts))
-    text.seek(0, io.SEEK_END)
+    texts = {None: "\n".join(script.read_text("utf-8") for script in scripts)}
     for name in models():
-        with contextlib.redirect_stdout(text), pytest.raises(SystemExit):
+        with contextlib.redirect_stdout(io.StringIO()) as text, pytest.raises(SystemExit):
             importlib.import_module(f"zoo.{name}").main(["--help"])
-    return set(re.findall(r"--[a-z][a-z-]*", text.getvalue()))
+        texts[name] = text.getvalue()
+    return {name: set(OPTION.findall(text)) for name, text in texts.items()}
 
 
 @pytest.mark.parametrize("path", DOCUMENTS + NOTEBOOKS, ids=lambda path: path.name)
@@ -33,8 +34,11 @@ def test_options_exist(path, options):
     if path in NOTEBOOKS:
         cells = json.loads(text)["cells"]
         text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
-    assert named <= options, named - options
+    named = set(OPTION.findall(text))
+    every = set.union(*options.values())
+    assert named <= every, named - every
+    for model, command in re.findall(r"python -m zoo\.(\w+)([^`\n]*)", text):
+        assert set(OPTION.findall(command)) <= options.get(model, every), command  # or MODEL
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
