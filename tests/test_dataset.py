@@ -6,9 +6,10 @@ import imageio.v3 as iio
 import keras
 import numpy as np
 import pytest
-from PIL import Image
+from conftest import noise
+from PIL import Image, ImageOps
 
-from zoo import sources
+from zoo import dataset, sources
 from zoo.dataset import DataError, load
 
 
@@ -46,11 +47,28 @@ def test_a_batch_is_a_function_of_seed_epoch_and_step(folder):
     assert not np.array_equal(other[0], epochs[0][0])
 
 
+@pytest.mark.parametrize("count, size, crop", [(1, 24, "random"), (40, 60, "center")])
+def test_each_step_epoch_and_seed_has_its_own_cuts_and_order(count, size, crop, tmp_path):
+    np.save(tmp_path / "a.npy", noise(count, 60, 60))
+    seen = []
+    for seed in (0, 1):
+        images = load(tmp_path / "a.npy", size, batch_size=count, split="all", crop=crop, steps=2, seed=seed)
+        seen += [batch.tobytes() for epoch in (0, 1) for batch in batches(images, epoch)]
+    assert len(set(seen)) == 8
+
+
 def test_an_epoch_holds_every_image_once(folder):
     images = load(folder, 24, batch_size=3)
     shown = np.concatenate(batches(images, 0))
     assert len(images) == 9 and images.count == 27  # three of thirty are held out
     assert len({picture.tobytes() for picture in shown}) == 27
+    assert len(load(folder, 24, batch_size=4)) == 6  # and none twice
+
+
+@pytest.mark.parametrize("count, batch_size", [(999, 32), (1000, 128)])
+def test_few_images_come_in_smaller_batches(count, batch_size, tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((count, 8, 8), np.uint8))
+    assert load(tmp_path / "a.npy", 8, split="all").batch_size == batch_size
 
 
 def test_more_steps_are_more_passes(folder):
@@ -79,19 +97,74 @@ def test_flip_mirrors_about_half():
     assert 20 < same < 60
 
 
+@pytest.mark.parametrize("channels, flip, jitter", [(1, False, 1), (3, True, 2)])
+def test_take_cuts_the_middle_and_mirrors_nothing(channels, flip, jitter, tmp_path):
+    picture = noise(1, 40, 40, channels)
+    np.save(tmp_path / "a.npy", picture)
+    for size, crop in ((20, "random"), (40 // jitter, "center")):
+        images = load(tmp_path / "a.npy", size, split="all", crop=crop, flip=flip, jitter=jitter)
+        edge = (40 - size) // 2
+        np.testing.assert_array_equal(images.take(1), picture[:, edge : 40 - edge, edge : 40 - edge])
+
+
+def test_every_place_may_be_cut_out(tmp_path):
+    np.save(tmp_path / "a.npy", noise(1, 40, 40))
+    images = load(tmp_path / "a.npy", 39, batch_size=64, split="all", crop="random")
+    assert len({picture.tobytes() for picture in images[0]}) == 4
+
+
+@pytest.mark.parametrize(
+    "crop, shape, size",
+    [("center", (40, 60), 20), ("center", (60, 40), 20), ("zoom", (80, 80), 20)]
+    + [("zoom", (600, 600), 20), ("random", (20, 20), 40)],
+)
+def test_other_sizes_are_bicubic_and_keep_the_aspect(crop, shape, size, tmp_path):
+    picture = np.kron(noise(shape[0] // 10, shape[1] // 10), np.ones((10, 10), np.uint8))
+    np.save(tmp_path / "a.npy", picture[None])
+    made = load(tmp_path / "a.npy", size, split="all", crop=crop).take(1)[0, ..., 0].astype(int)
+    expected = ImageOps.fit(Image.fromarray(picture), (size, size), Image.Resampling.BICUBIC)
+    assert np.abs(made - expected).max() <= (12 if shape[0] > 80 else 0)  # those are shrunk twice
+
+
+def test_random_crops_of_a_jpeg_keep_its_scale(tmp_path):
+    Image.fromarray(noise(200, 200)).save(tmp_path / "a.jpg")
+    with Image.open(tmp_path / "a.jpg") as image:
+        expected = np.asarray(image)[88:112, 88:112]
+    np.testing.assert_array_equal(load(tmp_path, 24, split="all", crop="random").take(1)[0, ..., 0], expected)
+
+
+def test_the_cache_is_bounded(folder, monkeypatch):
+    monkeypatch.setattr(dataset, "CACHE_BYTES", 5 * 24 * 24 * 3)
+    images, opened = load(folder, 24, batch_size=27), []
+    find = images.items.open
+    monkeypatch.setattr(images.items, "open", lambda index: opened.append(index) or find(index))
+    batches(images, 0)
+    batches(images, 1)
+    assert len(opened) == 27 + 27 - 5
+
+
 def test_zip_and_folder_give_the_same_images(folder, tmp_path):
+    for i, name in ((0, "z.JPG"), (6, "y.jpeg")):  # after inner/, and before it in a folder's own list
+        (folder / f"{i:02d}.jpg").rename(folder / name)
     archive = shutil.make_archive(tmp_path / "all", "zip", folder)
-    a, b = load(folder, 24), load(archive, 24)
-    assert {p.tobytes() for p in load(folder, 24, split="all", batch_size=1).take(99)} == {
-        p.tobytes() for p in load(archive, 24, split="all", batch_size=1).take(99)
-    }
-    assert a.count == b.count
+    a, b = (load(source, 24, split="all") for source in (folder, archive))
+    assert a.count == b.count == 30
+    np.testing.assert_array_equal(a.take(99), b.take(99))
+    assert a.items.names == sorted(a.items.names)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["all.zip", "pictures"]  # nothing was unpacked
 
 
-def test_folder_with_halves(folder, tmp_path):
+def test_what_systems_hide_is_left_out(folder, tmp_path):
+    for name in (".thumbnails", "__MACOSX"):
+        shutil.copytree(folder / "inner", folder / name)
+    archive = shutil.make_archive(tmp_path / "all", "zip", folder)
+    assert load(folder, 24, split="all").count == load(archive, 24, split="all").count == 30
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "validation"])
+def test_folder_with_halves(val, folder, tmp_path):
     shutil.copytree(folder, tmp_path / "set" / "train")
-    shutil.copytree(folder / "inner", tmp_path / "set" / "val")
+    shutil.copytree(folder / "inner", tmp_path / "set" / val)
     assert load(tmp_path / "set", 24).count == 30
     assert load(tmp_path / "set", 24, split="test", batch_size=1).count == 15
 
@@ -116,6 +189,8 @@ def test_arrays(shape, tmp_path):
     train, test = (load(tmp_path / "b.npz", 24, batch_size=2, split=split) for split in ("train", "test"))
     assert (train.count, test.count) == (20, 5)
     np.testing.assert_array_equal(train.labels, np.arange(20))
+    both = load(tmp_path / "b.npz", 24, split="all")
+    assert both.count == 25 and both.labels.tolist() == [*range(20), *range(5)]
     np.testing.assert_array_equal(train.take(20).reshape(shape), pictures)
 
 
@@ -161,6 +236,36 @@ def test_every_kind_of_image(kind, channels, tmp_path):
     assert picture.shape == (20, 20, channels)
     assert abs(picture[:, :9] - dark).max() < 8
     assert abs(picture[:, 11:] - light).max() < 8
+
+
+@pytest.mark.parametrize("kind, channels", [("pgm", 1), ("16-bit", 1), ("grey alpha", 1), ("bilevel", 1), ("alpha", 3)])
+def test_channels_are_those_of_the_first_image(kind, channels, tmp_path):
+    save_as(kind, tmp_path)
+    assert load(tmp_path, 20, split="all").shape == (20, 20, channels)
+
+
+@pytest.mark.parametrize("values", [np.array([0, 65535], np.uint16), np.array([-9, 70_000], np.int32)])
+def test_the_ends_of_deep_greys(values, tmp_path):
+    Image.fromarray(values.repeat(200).reshape(20, 20)).save(tmp_path / "a.tif")
+    picture = load(tmp_path, 20, split="all").take(1)[0]
+    assert (picture[:10] == 0).all() and (picture[10:] == 255).all()
+
+
+def test_a_transparent_colour_becomes_white(tmp_path):
+    left_half_dark().save(tmp_path / "a.png", transparency=50)
+    picture = load(tmp_path, 20, split="all").take(1)[0]
+    assert (picture[:, :9] == 255).all() and (picture[:, 11:] == 200).all()
+
+
+@pytest.mark.parametrize("source", ["set", "set.zip", "pairs"])
+def test_postscript_is_not_run(source, tmp_path):
+    page = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\nshowpage\n%%EOF\n"
+    for place in ("set", "pairs/A", "pairs/B"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "page.jpg").write_bytes(page)
+    shutil.make_archive(tmp_path / "set", "zip", tmp_path / "set")
+    with pytest.raises(DataError, match="cannot identify"):
+        load(tmp_path / source, 24, split="all", domain="AB" if source == "pairs" else None)[0]
 
 
 def test_a_damaged_file_is_skipped_with_one_warning(folder):
@@ -286,6 +391,16 @@ def test_domains_without_pairs(paired):
         load(paired / "two", 24, domain="AB")
 
 
+@pytest.mark.parametrize("size, wrong", [((81, 40), "81 pixels is odd"), ((40, 40), "40x40 and 80x40, not equally")])
+def test_pairs_of_unequal_pictures(size, wrong, paired):
+    for file in ("sides/train/00.png", "folders/A/00.png"):
+        Image.new("RGB", size).save(paired / file)
+    Image.new("RGB", (80, 40)).save(paired / "folders/B/00.png")
+    source = "sides" if "odd" in wrong else "folders"
+    with pytest.warns(UserWarning, match=wrong):
+        load(paired / source, 24, split="all", domain="AB", batch_size=20)[0]
+
+
 def test_whole_pairs(paired):
     whole = list(load(paired / "sides", 24, split="test", domain="AB", batch_size=1).whole())
     assert len(whole) == 5 and whole[0].shape == (40, 40, 6)
@@ -300,10 +415,13 @@ def test_zoom_goes_from_the_size_to_the_whole_picture(tmp_path):
     assert 45 < spans.min() < 90 and 180 < spans.max() < 240
     whole = images.take(1)[0]
     assert whole[0, 0, 0] < 10 and whole[0, -1, 0] > 228
+    batch = load(tmp_path, 40, batch_size=50, split="all", crop="zoom")[0]  # with four times 40 it would be enlarged
+    assert ((batch[:, 0, -1, 0] - batch[:, 0, 0, 0]) * 127.5).min() > 75
 
 
-def test_zoom_cuts_no_mere_details_out_of_a_large_picture(tmp_path):
-    ramp = np.broadcast_to((np.arange(960) // 4).astype(np.uint8)[None, :, None], (960, 960, 3))
+@pytest.mark.parametrize("side", [480, 960])
+def test_zoom_cuts_no_mere_details_out_of_a_large_picture(side, tmp_path):
+    ramp = np.broadcast_to((np.arange(side) * 240 // side).astype(np.uint8)[None, :, None], (side, side, 3))
     iio.imwrite(tmp_path / "ramp.jpg", ramp, quality=95)
     batch = load(tmp_path, 24, batch_size=50, split="all", crop="zoom")[0]
     spans = (batch[:, 0, -1, 0] - batch[:, 0, 0, 0]) * 127.5
@@ -329,12 +447,16 @@ def test_links_that_lead_back_are_followed_once(folder):
     for name in ("again", "and_again"):
         (folder / name).symlink_to(folder)
     assert load(folder, 24, split="all").count == 30
+    (folder.parent / "links").mkdir()
+    (folder.parent / "links/elsewhere").symlink_to(folder / "inner")
+    assert load(folder.parent / "links", 24, split="all").count == 15
 
 
-def test_a_strip_is_not_enlarged(folder):
-    Image.new("RGB", (6000, 8)).save(folder / "strip.png")
+@pytest.mark.parametrize("size", [(6000, 8), (8, 6000)])
+def test_a_strip_is_not_enlarged(size, folder):
+    Image.new("RGB", size).save(folder / "strip.png")
     images = load(folder, 96, batch_size=31, crop="random", split="all")
-    with pytest.warns(UserWarning, match="strip.png can't be used: it is a strip of 6000x8 pixels"):
+    with pytest.warns(UserWarning, match="strip.png can't be used: it is a strip of {}x{} pixels".format(*size)):
         assert images[0].shape == (31, 96, 96, 3)
 
 
