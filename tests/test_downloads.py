@@ -1,11 +1,13 @@
 """Data sets by name, from a server on this machine."""
 
+import errno
 import functools
 import gzip
 import hashlib
 import http.server
 import io
 import os
+import shutil
 import tarfile
 import threading
 import zipfile
@@ -151,8 +153,9 @@ def test_the_second_mirror_where_the_first_has_nothing(server, monkeypatch):
     assert len(server.log) == 2
 
 
-def test_a_wrong_checksum(server, monkeypatch, tmp_path):
-    offer(server, monkeypatch, digest="0" * 32)
+@pytest.mark.parametrize("digits", [32, 64])
+def test_a_wrong_checksum(digits, server, monkeypatch, tmp_path):
+    offer(server, monkeypatch, digest="0" * digits)
     refused("checksum of small.tar.gz is wrong")
     assert not list((tmp_path / "data").iterdir())
 
@@ -218,6 +221,22 @@ def test_a_folder_that_was_brought_is_used(server, tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(data)
     assert pairs().count == 4 and not server.log
+
+
+def test_what_a_kill_left_half_unpacked_is_removed(server, tmp_path):
+    (tmp_path / "data/small.part/small/train").mkdir(parents=True)
+    (tmp_path / "data/small.part/small/train/9.png").write_bytes(picture(9))
+    assert pairs().count == 4
+
+
+def test_a_full_disk_keeps_the_archive(server, monkeypatch):
+    def unpack(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "unpack_archive", unpack)
+        refused("No space left")
+    assert pairs().count == 4 and len(server.log) == 1
 
 
 def test_the_table():

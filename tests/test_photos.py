@@ -157,6 +157,12 @@ def test_sixteen_bits(through):
     np.testing.assert_array_equal(pixels, (values / 257).round())
 
 
+def test_thirty_two_bits_are_clipped(tmp_path):
+    write(tmp_path / "source.tif", np.array([[-9, 257], [65535, 70_000]], np.int32))
+    apply(tmp_path / "source.tif", tmp_path / "target.png", identity)
+    assert read(tmp_path / "target.png")[1].tolist() == [[0, 1], [255, 255]]
+
+
 def test_cmyk(tmp_path):
     image = Image.fromarray(np.full((40, 50, 3), (200, 120, 40), np.uint8)).convert("CMYK")
     profile = SRGB[:16] + b"CMYK" + SRGB[20:]
@@ -199,6 +205,15 @@ def test_icc_profile_of_grey(tmp_path, suffix, kept):
     apply(tmp_path / "source.png", tmp_path / f"target{suffix}", identity)
     with Image.open(tmp_path / f"target{suffix}") as result:
         assert result.info.get("icc_profile") == (profile if kept else None)
+
+
+def test_a_profile_that_does_not_fit_is_left_out(tmp_path):
+    profile = SRGB[:16] + b"GRAY" + SRGB[20:]
+    for channels, colour in ((3, False), (1, True)):
+        write(tmp_path / "source.png", noise(40, 50, channels), icc_profile=profile)
+        apply(tmp_path / "source.png", tmp_path / "target.png", identity, colour=colour)
+        with Image.open(tmp_path / "target.png") as result:
+            assert result.mode == "RGB" and "icc_profile" not in result.info
 
 
 @pytest.mark.parametrize("alpha", [False, True])
@@ -387,10 +402,11 @@ def test_two_photos_do_not_become_one(tmp_path):
 
 
 def test_no_photo_is_overwritten_before_it_is_read(tmp_path):
-    names = [tmp_path / "a.png", tmp_path / "a_x4.png"]
+    names = [tmp_path / "a.png", tmp_path / "b/../a_x4.png"]
     with pytest.raises(PhotoError, match="a_x4.png would be overwritten"):
         photos.targets(names, None, "x4")
     assert len(photos.targets(names[:1], None, "x4")) == 1
+    assert photos.targets(["a.png"], tmp_path / "b.jpg", "x4")[0][1] == tmp_path / "b.jpg"
 
 
 def test_postscript_is_not_run(tmp_path):

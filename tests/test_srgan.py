@@ -205,6 +205,22 @@ def test_metrics_are_the_fields():
     # Of two with equal means nothing but the covariance: a picture and its negative.
     noise = np.random.default_rng(0).normal(0, 30, (60, 60))
     assert metrics.ssim(128 + noise, 128 + noise) == pytest.approx(1) and metrics.ssim(128 + noise, 128 - noise) < -0.8
+    nearly = np.zeros((700, 700))
+    nearly[0, 0] = 1
+    assert metrics.psnr(nearly, 0 * nearly) == 100
+
+
+def test_scores_are_means_over_the_pairs():
+    truths = np.random.default_rng(0).integers(0, 200, (2, 20, 20, 3), np.uint8)
+    images = truths.copy()
+    images[0, :10, :, 0] += 12  # a sixth of the numbers
+    images[1, ::2] += 6
+    scores = metrics.scores(images, truths)
+    assert scores["L1"] == (12 / 6 + 6 / 2) / 2
+    errors = 12 * (1 / 6) ** 0.5, 6 * 0.5**0.5  # root mean squares
+    assert scores["PSNR dB"] == pytest.approx(np.mean([20 * np.log10(255 / error) for error in errors]))
+    lumas = [[color.rgb2ycbcr(image)[..., 0] for image in pair] for pair in zip(images, truths, strict=True)]
+    assert scores["SSIM"] == pytest.approx(np.mean([metrics.ssim(*pair) for pair in lumas]))
 
 
 def test_metrics_of_other_arrays():
