@@ -2,14 +2,20 @@
 
 import io
 import json
+import os
 import shutil
+import signal
+import warnings
 import zipfile
+from pathlib import Path
+from types import SimpleNamespace
 
 import imageio.v3 as iio
 import keras
 import numpy as np
 import pytest
 from conftest import CYCLEGAN_TINY, DEBLUR_TINY, TINY, same_state
+from matplotlib.axes import Axes
 from PIL import Image
 from skimage import data
 
@@ -195,6 +201,112 @@ def test_options_say_how_long_the_training_was(command, tmp_path):
     assert json.loads((tmp_path / "runs/dcgan/options.json").read_text())["epochs"] == 2
 
 
+@pytest.fixture
+def quick(eager, monkeypatch):
+    """Has DCGAN take steps that do nothing, but what is set here: quick(function of the step's number -> logs)."""
+
+    def set_step(logs):
+        def step(gan, _):
+            gan.steps += 1
+            return logs(gan.steps)
+
+        monkeypatch.setattr(dcgan.DCGAN, "train_step", step)
+
+    set_step(lambda number: {"g_loss": 0.0})
+    return set_step
+
+
+def test_history_and_curves_are_means_of_epochs(command, quick, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(Axes, "plot", lambda _, x, y, label, **__: drawn.update({label: (x, y)}))
+    monkeypatch.setattr(Axes, "legend", lambda _: None)
+    quick(lambda step: {"accuracy": 0.5, "g_loss": float(step)} | ({"new_loss": 7.0} if step > 3 else {"mse": 1.0}))
+    assert command(dcgan, "--epochs", 2, *TINY)[0] == 0
+    expected = "epoch,accuracy,g_loss,mse,new_loss\n1,0.5,2.0,1.0,\n2,0.5,5.0,,7.0\n"
+    assert Path("runs/dcgan/history.csv").read_text() == expected
+    expected = {"accuracy": ((1, 2), (0.5, 0.5)), "g_loss": ((1, 2), (2, 5))}
+    assert drawn == expected | {"mse": ((1,), (1,)), "new_loss": ((2,), (7,))}
+
+
+def test_checkpoints_come_every_few_minutes(command, quick, monkeypatch):
+    now, saved = [0], []
+    monkeypatch.setattr(runs, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(dcgan.DCGAN, "save", lambda *_: saved.append(now[0]))
+    quick(lambda number: now.append(now.pop() + 200) or {"g_loss": 0.0})
+    assert command(dcgan, "--epochs", 2, *TINY)[0] == 0
+    assert saved == [400, 600, 1000, 1200]
+
+
+def test_once_more_stops_at_once(command, quick):
+    def stop_twice(_):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    quick(stop_twice)
+    assert command(dcgan, "--epochs", 1, *TINY)[0] == 130
+    assert signal.getsignal(signal.SIGINT) == before and not Path("runs/dcgan/checkpoint").exists()
+    quick(lambda _: signal.raise_signal(signal.SIGTERM) or {"g_loss": 0.0})
+    assert command(dcgan, "--epochs", 1, *TINY)[0] == 128 + signal.SIGTERM
+    assert json.loads(Path("runs/dcgan/checkpoint/state.json").read_text())["step"] == 1
+
+
+def test_a_checkpoint_is_on_the_disk_before_it_takes_its_name(command, quick, monkeypatch):
+    synced = set()
+
+    def fsync(file):
+        assert Path("runs/dcgan/checkpoint.new/state.json").exists() and not Path("runs/dcgan/checkpoint").exists()
+        synced.add(os.fstat(file).st_ino)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
+    assert synced == {file.stat().st_ino for file in Path("runs/dcgan/checkpoint").iterdir()}
+
+
+def test_a_run_may_be_renamed(command, quick):
+    assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
+    shutil.move("runs/dcgan", "mine")
+    status, out, err = command(dcgan, "--epochs", 2, "--run", "mine")
+    assert status == 0 and "going on after epoch 1" in out, err
+    for i in (1, 2):
+        assert f"the old run is now in mine.{i}" in command(dcgan, "--epochs", 1, *TINY, "--run", "mine", "--fresh")[1]
+
+
+def test_precision_reaches_the_layers(command, quick):
+    quick(lambda _: {"bits": float(keras.config.dtype_policy().name == "mixed_bfloat16")})
+    assert command(dcgan, "--epochs", 1, *TINY, "--precision", "mixed_bfloat16")[0] == 0
+    assert Path("runs/dcgan/history.csv").read_text() == "epoch,bits\n1,1.0\n"
+    assert "bfloat16" in {layer.compute_dtype for layer in keras.models.load_model("runs/dcgan/generator.keras").layers}
+
+
+def test_the_film_goes_from_the_first_epoch_to_the_last(command, quick, monkeypatch):
+    monkeypatch.setattr(runs, "GIF_FRAMES", 3)
+    made = []
+
+    def generate(gan, n):
+        made.append(50 * len(made))
+        return np.full((n, 28, 28, 1), made[-1], np.uint8)
+
+    monkeypatch.setattr(dcgan.DCGAN, "generate", generate)
+    assert command(dcgan, "--epochs", 4, *TINY)[0] == 0
+    film = iio.imread("runs/dcgan/samples/samples.gif", index=None)
+    assert film[:, 9, 9, 0].tolist() == [0, 100, 200]
+    assert {"loop": 0, "duration": 300}.items() <= iio.immeta("runs/dcgan/samples/samples.gif").items()
+    for number, level in ((9999, 60), (10_000, 180)):
+        runs.save_picture(f"runs/dcgan/samples/epoch_{number}.png", np.full(film.shape[1:3], level, np.uint8))
+    assert command(dcgan, "--epochs", 4, *TINY)[0] == 0
+    assert iio.imread("runs/dcgan/samples/samples.gif", index=None)[-1, 9, 9, 0] == 180
+
+
+def test_pictures_of_many_images():
+    a, b = (
+        np.array(levels, np.uint8)[:, None, None, None] * np.ones((4, 4, 3), np.uint8) for levels in ([1, 2], [3, 4, 5])
+    )
+    assert runs.columns(a, b)[3::6, 3::6, 0].tolist() == [[1, 3], [2, 4]]
+    assert runs.grid(b)[3::6, 3::6, 2].tolist() == [[3, 4], [5, 255]]
+    assert runs.grid(b, 1)[3::6, 3::6, 1].tolist() == [[3], [4], [5]]
+
+
 def test_fresh_moves_the_old_run_aside(command, tmp_path):
     command(dcgan, "--epochs", 1, *TINY)
     status, out, _ = command(dcgan, "--epochs", 1, *TINY, "--fresh", "--latent-dim", 9)
@@ -264,39 +376,45 @@ def test_a_checkpoint_of_another_version_of_a_model_with_two_generators(command,
     assert "another version" in line and "--weights" not in line
 
 
-def test_a_second_process_is_refused(command, refused, tmp_path):
+def test_a_second_process_is_refused(command, refused, quick, tmp_path):
     command(dcgan, "--epochs", 1, *TINY)
     held = runs._lock(tmp_path / "runs/dcgan")
     assert "another process" in refused(dcgan, "--epochs", 2)
     assert "another process" in refused(dcgan, "--epochs", 2, *TINY, "--fresh")
     held.close()
+
+    def lock(_):
+        with pytest.raises(SystemExit):
+            runs._lock(tmp_path / "runs/dcgan")
+        return {"g_loss": 0.0}
+
+    quick(lock)
     assert command(dcgan, "--epochs", 2)[0] == 0
+    runs._lock(tmp_path / "runs/dcgan").close()
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(command, refused, monkeypatch):
+def test_a_loss_that_is_not_finite_stops_the_run(command, refused, quick):
     command(dcgan, "--epochs", 1, *TINY)
-    step = dcgan.DCGAN.train_step
-    monkeypatch.setattr(dcgan.DCGAN, "train_step", lambda *a: step(*a) | {"g_loss": float("nan")})
-    line = refused(dcgan, "--epochs", 2)
-    assert "g_loss" in line and "--learning-rate" in line
-    monkeypatch.undo()
+    for value in ("nan", "inf", "-inf"):
+        quick(lambda _, value=value: {"d_loss": 1.0, "g_loss": float(value)})
+        line = refused(dcgan, "--epochs", 2)
+        assert "error: g_loss is" in line and "--learning-rate" in line
 
 
-@pytest.mark.usefixtures("eager")
-def test_weights_that_the_last_step_has_spoilt_are_not_saved(command, refused, monkeypatch):
+def test_weights_that_the_last_step_has_spoilt_are_not_saved(command, refused, quick, monkeypatch):
     """The losses of that step are still finite."""
-    train_step = dcgan.DCGAN.train_step
 
-    def spoil(gan, images):
-        logs = train_step(gan, images)
+    def spoil(gan, value):
+        gan.steps += 1
         if gan.steps == 6:
-            gan.generator.trainable_variables[0].assign(gan.generator.trainable_variables[0] * np.nan)
-        return logs
+            gan.generator.trainable_variables[0].assign(gan.generator.trainable_variables[0] * value)
+        return {"g_loss": 0.0}
 
     assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
-    with monkeypatch.context() as patch:
-        patch.setattr(dcgan.DCGAN, "train_step", spoil)
-        assert "no longer numbers" in refused(dcgan, "--epochs", 2)
+    for value in (np.nan, np.inf):
+        with monkeypatch.context() as patch:
+            patch.setattr(dcgan.DCGAN, "train_step", lambda gan, _, value=value: spoil(gan, value))
+            assert "no longer numbers" in refused(dcgan, "--epochs", 2)
     status, out, _ = command(dcgan, "--epochs", 2)
     assert status == 0 and "going on after epoch 1\n" in out
 
@@ -372,6 +490,7 @@ def test_evaluate(command, tmp_path, monkeypatch):
         (["--epochs", "0"], "--epochs: 0"),
         (["--epochs", "many"], "--epochs"),
         (["--learning-rate", "nan"], "--learning-rate"),
+        (["--learning-rate", "inf"], "--learning-rate: inf"),
         (["--learning-rate", "-1"], "--learning-rate"),
         (["--label-smoothing", "1"], "--label-smoothing"),
         (["--steps-per-epoch", "1" + 30 * "0"], "--steps-per-epoch"),
@@ -462,7 +581,11 @@ def test_what_a_kill_left_half_written_is_removed(command, tmp_path):
     assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
     for name in ("generator.keras.123.new", "samples/epoch_0001.png.4.new", "notes.2024.new"):
         (tmp_path / "runs/dcgan" / name).write_text("half")
-    assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
+    (tmp_path / "runs/dcgan/checkpoint.new").mkdir()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".*is damaged")
+        assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
+    (tmp_path / "runs/dcgan/checkpoint.new").rmdir()
     assert [file.name for file in (tmp_path / "runs").rglob("*.new")] == ["notes.2024.new"]
 
 

@@ -92,7 +92,7 @@ def test_copies_of_two_models_share_a_folder(tmp_path):
     zoo("copy", "dcgan", tmp_path)
     out, _ = zoo("copy", "inpaint", tmp_path)
     assert {"dcgan", "inpaint", *GROUND_FLOOR} - {"domains"} == {p.stem for p in tmp_path.iterdir()}
-    assert "python dcgan.py --epochs 5" in out  # what comes first
+    assert "python dcgan.py --epochs 5 && python inpaint.py" in out  # what comes first
 
 
 TRAIN = "print(gan.train(images, epochs=1, batch_size=4).epoch)"
