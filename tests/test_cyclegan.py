@@ -260,11 +260,24 @@ def test_a_damaged_picture_takes_its_partner_with_it(tmp_path):
 
 
 def test_the_mean_is_of_pictures_as_they_are_evaluated(tmp_path):
-    picture = np.random.default_rng(0).integers(0, 256, (32, 64, 3), np.uint8)
-    for i in range(9):
+    pictures = np.random.default_rng(0).integers(0, 256, (9, 32, 64, 3), np.uint8)
+    for i, picture in enumerate(pictures):
         iio.imwrite(tmp_path / f"{i}.png", picture)
-    _, b, _ = domains.load(tmp_path, 32)
-    np.testing.assert_array_equal(domains.mean_image(b), picture[:, 32:])
+    _, b, _ = domains.load(tmp_path, 32)  # of eight, as one is held out, the later half
+    np.testing.assert_allclose(domains.mean_image(b), pictures[4:8, :, 32:].mean(0), atol=0.51)
+
+
+def test_pictures_are_mirrored_and_shifted_in_training_alone(tmp_path):
+    ramps = np.broadcast_to(np.arange(0, 240, 6, dtype=np.uint8)[:, None], (20, 40, 40, 3))
+    np.save(tmp_path / "a.npy", ramps)
+    a, b, _ = domains.load(tmp_path / "a.npy", 40, source_b=tmp_path / "a.npy")
+    for images in (a, b):
+        images.steps = 40
+        rows = [images[i][0, 0, :, 0] for i in range(40)]
+        assert {np.sign(row[-1] - row[0]) for row in rows} == {-1, 1} and len({row.tobytes() for row in rows}) > 4
+    a, b, _ = domains.take(tmp_path / "a.npy", 2, 40, source_b=tmp_path / "a.npy")
+    np.testing.assert_array_equal(a, ramps[:2])
+    np.testing.assert_array_equal(b, ramps[:2])
 
 
 @pytest.mark.usefixtures("eager")
