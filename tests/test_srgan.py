@@ -205,9 +205,9 @@ def test_metrics_are_the_fields():
     # Of two with equal means nothing but the covariance: a picture and its negative.
     noise = np.random.default_rng(0).normal(0, 30, (60, 60))
     assert metrics.ssim(128 + noise, 128 + noise) == pytest.approx(1) and metrics.ssim(128 + noise, 128 - noise) < -0.8
-    nearly = np.zeros((700, 700))
-    nearly[0, 0] = 1
-    assert metrics.psnr(nearly, 0 * nearly) == 100
+    grey, nearly = np.full((2, 700, 700), 100, np.uint8)
+    nearly[0, 0] += 1
+    assert metrics.psnr(nearly, grey) == 100
 
 
 def test_scores_are_means_over_the_pairs():
