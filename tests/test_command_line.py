@@ -263,6 +263,18 @@ def test_a_checkpoint_is_on_the_disk_before_it_takes_its_name(command, quick, mo
     assert synced == {file.stat().st_ino for file in Path("runs/dcgan/checkpoint").iterdir()}
 
 
+def test_a_checkpoint_that_has_not_got_its_name_yet_is_not_lost(command, refused, quick, monkeypatch):
+    def save(*_):
+        raise OSError("no more")
+
+    assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
+    Path("runs/dcgan/checkpoint").rename("runs/dcgan/checkpoint.new")  # as a kill leaves it
+    with monkeypatch.context() as patch:
+        patch.setattr(dcgan.DCGAN, "save", save)
+        assert "no more" in refused(dcgan, "--epochs", 2)
+    assert "going on after epoch 1\n" in command(dcgan, "--epochs", 2)[1]
+
+
 def test_a_run_may_be_renamed(command, quick):
     assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
     shutil.move("runs/dcgan", "mine")
