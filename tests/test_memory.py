@@ -13,7 +13,7 @@ import keras, psutil
 from zoo import dataset
 from zoo.dcgan import DCGAN
 
-images = dataset.load(sys.argv[1], size=64, batch_size=128, steps=40)  # 5,120 photos: the cache holds half as many
+images = dataset.load(sys.argv[1], size=64, batch_size=128, steps=40)  # 5,120 photos in an epoch, 12 KiB each
 gan = DCGAN(images.shape, 8, 2)
 sizes = []
 note = lambda *_: sizes.append(psutil.Process().memory_info().rss >> 20)
