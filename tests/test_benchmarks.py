@@ -11,7 +11,7 @@ from zoo.__main__ import models
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", models())
+@pytest.mark.parametrize("name", sorted(models().keys() - {"srgan"}))  # whose VGG19 takes a minute
 def test_a_round_of_each_contender(name, tmp_path):
     command = [sys.executable, ROOT / f"benchmarks/{name}.py", "--sizes", "tiny", "--rounds", "1"]
     done = subprocess.run([*command, "--output", tmp_path], capture_output=True, text=True, timeout=600)
