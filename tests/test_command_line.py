@@ -103,6 +103,7 @@ def test_a_run_that_is_called_from_another_folder(command, refused, folder, monk
     assert status == 0 and "going on after epoch 4" in out, err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eager")
 def test_images_that_may_have_been_trained_on(command, folder, tmp_path):
     assert command(deblur, "--data", "pictures", "--epochs", 1, *DEBLUR_TINY)[0] == 0

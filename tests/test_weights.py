@@ -98,7 +98,9 @@ def test_a_run_begins_with_weights(name, command, refused):
     assert status == 0 and Path(f"runs/{name}.1").exists(), err
 
 
-@pytest.mark.parametrize(("name", "option"), [("srgan", "image_skip"), ("deblur", "skips")])
+@pytest.mark.parametrize(
+    ("name", "option"), [pytest.param("srgan", "image_skip", marks=pytest.mark.slow), ("deblur", "skips")]
+)
 def test_weights_of_a_generator_without_skips(name, option, command, refused, tmp_path):
     """The weights have the same shapes, so that Keras alone would load them, and the picture would be spoilt."""
     iio.imwrite(tmp_path / "photo.png", CAT[:40, :50])
