@@ -606,3 +606,8 @@ def test_options_that_are_none(refused, tmp_path):
     (tmp_path / "runs/dcgan").mkdir(parents=True)
     (tmp_path / "runs/dcgan/options.json").write_text("[]")
     assert "there are no options in it" in refused(dcgan, "--epochs", 1)
+
+
+def test_a_backend_that_cannot_train(refused, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
+    assert "numpy can't train" in refused(dcgan, "--epochs", 1, *TINY)

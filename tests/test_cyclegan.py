@@ -443,3 +443,8 @@ def test_evaluation_of_a_model_that_is_right():
 def test_a_and_b_are_drawn_apart(folder):
     a, b, _ = domains.load(folder, 32, source_b=folder)
     assert any(not np.array_equal(a[i], b[i]) for i in range(5))
+
+
+def test_sides_that_would_change():
+    with pytest.raises(ValueError, match="multiples of 4"):
+        cyclegan.CycleGAN(32, 1, 2).translate(np.zeros((1, 32, 30, 3), np.uint8))

@@ -371,3 +371,9 @@ def test_the_seed_draws_the_masks(command, monkeypatch, tmp_path):
         args = ["--gan", "gan", "--data", "faces", "--mask", "random", "--seed", seed]
         assert command(inpaint, *args)[0] == 0
         np.testing.assert_array_equal(seen[-1], inpaint.make_masks("random", len(seen[-1]), 28, seed=seed))
+
+
+@pytest.mark.parametrize("share", [0, 1, 50])
+def test_shares_that_there_are_not(share):
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        make_masks("center", 2, 28, share)
