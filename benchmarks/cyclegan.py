@@ -1,13 +1,15 @@
-"""CycleGAN's training step against three others over the same networks. TensorFlow backend.
+"""CycleGAN's training step against three others over the same networks. TensorFlow
+backend.
 
-    python benchmarks/cyclegan.py [--sizes paper] [--precision mixed_bfloat16]   writes benchmarks/cyclegan_default.json
+    python benchmarks/cyclegan.py [--sizes paper] [--precision mixed_bfloat16]   writes
+    benchmarks/cyclegan_default.json
 
 The paper has 9 blocks for 256 x 256 pixels, and 6 for 128 x 128, which is "half".
 - zoo: CycleGAN.train_step, with full pools.
-- tape: a tf.function with GradientTapes, written by hand, that shows D the newest images alone. Each G makes its
-  images once.
-- classic: the tutorials' calls: predict of both G, each D on real, on fake, combined (made to work: both D move).
-- torch: eager PyTorch, as the tape.
+- tape: a tf.function with GradientTapes, written by hand, that shows D the newest
+  images alone. Each G makes its images once.
+- classic: the tutorials' calls: predict of both G, each D on real, on fake, combined
+(made to work: both D move). - torch: eager PyTorch, as the tape.
 """
 
 from functools import partial
@@ -45,17 +47,26 @@ def tape_step(gan):
     def step(a, b):
         with tf.GradientTape() as tape:
             fake_a, fake_b = g_ba(b, training=True), g_ab(a, training=True)
-            adversarial = squares(d_a(fake_a, training=True), 1) + squares(d_b(fake_b, training=True), 1)
-            cycle = l1(g_ba(fake_b, training=True), a) + l1(g_ab(fake_a, training=True), b)
+            adversarial = squares(d_a(fake_a, training=True), 1) + squares(
+                d_b(fake_b, training=True), 1
+            )
+            cycle = l1(g_ba(fake_b, training=True), a) + l1(
+                g_ab(fake_a, training=True), b
+            )
             identity = l1(g_ba(a, training=True), a) + l1(g_ab(b, training=True), b)
             g_loss = adversarial + 10 * cycle + 5 * identity
         adams[0].apply(tape.gradient(g_loss, variables), variables)
         logs = [g_loss, adversarial, cycle, identity]
-        for d, real_images, fakes, adam in ((d_a, a, fake_a, adams[1]), (d_b, b, fake_b, adams[2])):
+        for d, real_images, fakes, adam in (
+            (d_a, a, fake_a, adams[1]),
+            (d_b, b, fake_b, adams[2]),
+        ):
             with tf.GradientTape() as tape:
                 real, fake = d(real_images, training=True), d(fakes, training=True)
                 d_loss = (squares(real, 1) + squares(fake, 0)) / 2
-            adam.apply(tape.gradient(d_loss, d.trainable_variables), d.trainable_variables)
+            adam.apply(
+                tape.gradient(d_loss, d.trainable_variables), d.trainable_variables
+            )
             logs += [d_loss, tf.reduce_mean(real), tf.reduce_mean(fake)]
         return logs
 
@@ -68,12 +79,19 @@ def classic_step(gan, o):
     a, b = (keras.Input((o.size, o.size, 3)) for _ in range(2))
     d_players = [Player(image, d(image), [d]) for image, d in ((a, d_a), (b, d_b))]
     for player in d_players:
-        player.compile(keras.optimizers.Adam(2e-4, beta_1=0.5), "mse", loss_weights=0.5, metrics=["accuracy"])
+        player.compile(
+            keras.optimizers.Adam(2e-4, beta_1=0.5),
+            "mse",
+            loss_weights=0.5,
+            metrics=["accuracy"],
+        )
     fake_a, fake_b = g_ba(b), g_ab(a)
     outputs = [d_a(fake_a), d_b(fake_b), g_ba(fake_b), g_ab(fake_a), g_ba(a), g_ab(b)]
     combined = Player([a, b], outputs, [g_ab, g_ba])
     losses, weights = ["mse"] * 2 + ["mae"] * 4, [1, 1, 10, 10, 5, 5]
-    combined.compile(keras.optimizers.Adam(2e-4, beta_1=0.5), losses, loss_weights=weights)
+    combined.compile(
+        keras.optimizers.Adam(2e-4, beta_1=0.5), losses, loss_weights=weights
+    )
     shape = o.batch, *d_a.output_shape[1:]
     ones, zeros = np.ones(shape, "float32"), np.zeros(shape, "float32")
 
@@ -88,7 +106,9 @@ def classic_step(gan, o):
 
 
 def torch_step(gan, o, torch):
-    step = torch.cyclegan_step(o.blocks, o.filters, like=[getattr(gan, name) for name in NETWORKS])
+    step = torch.cyclegan_step(
+        o.blocks, o.filters, like=[getattr(gan, name) for name in NETWORKS]
+    )
     step = torch.in_precision(o.precision, step)
     return lambda images: step(*images)
 
@@ -96,12 +116,22 @@ def torch_step(gan, o, torch):
 def main():
     o = options(__doc__, SIZES, TURNS)
     gans = [CycleGAN(o.size, o.blocks, o.filters) for _ in range(3)]
-    contenders = {"zoo": gans[0].train_step, "tape": tape_step(gans[1]), "classic": classic_step(gans[2], o)}
+    contenders = {
+        "zoo": gans[0].train_step,
+        "tape": tape_step(gans[1]),
+        "classic": classic_step(gans[2], o),
+    }
     if torch := torch_module():
         contenders["torch"] = torch_step(gans[0], o, torch)
     shape = o.batch, o.size, o.size, 3
-    images = [np.random.default_rng(i).uniform(-1, 1, shape).astype("float32") for i in range(2)]
-    gans[0].pools = {domain: [image[0]] * gans[0].pool_size for domain, image in zip("ab", images, strict=True)}
+    images = [
+        np.random.default_rng(i).uniform(-1, 1, shape).astype("float32")
+        for i in range(2)
+    ]
+    gans[0].pools = {
+        domain: [image[0]] * gans[0].pool_size
+        for domain, image in zip("ab", images, strict=True)
+    }
     contenders = {name: partial(step, images) for name, step in contenders.items()}
     write(o, {"cyclegan": take_turns(contenders, o.rounds, o.steps)})
 

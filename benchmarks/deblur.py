@@ -1,11 +1,14 @@
-"""The deblurrer's step against three others, and the share of it that making the blur takes. TensorFlow backend.
+"""The deblurrer's step against three others, and the share of it that making the blur
+takes. TensorFlow backend.
 
-    python benchmarks/deblur.py [--sizes paper] [--precision mixed_bfloat16]    writes benchmarks/deblur_default.json
+    python benchmarks/deblur.py [--sizes paper] [--precision mixed_bfloat16]    writes
+    benchmarks/deblur_default.json
 
 "paper" are the sizes of the tutorial. Each contender blurs the images as the zoo does.
 - zoo: Deblurrer.train_step.
-- tape: a tf.function with two GradientTapes, written by hand; G restores the images once.
-- classic: the tutorials' calls: G.predict, D on real, D on fake, combined (made to work: D's weights do move).
+- tape: a tf.function with two GradientTapes, written by hand; G restores the images
+once. - classic: the tutorials' calls: G.predict, D on real, D on fake, combined (made
+to work: D's weights do move).
 - torch: eager PyTorch; G restores the images once.
 - blur: blurring one batch, and nothing else.
 """
@@ -50,12 +53,22 @@ def tape_step(gan):
             logits = d(restored, training=True)
             pixel = tf.reduce_mean(tf.abs(restored - sharp))
             g_loss = pixel + 1e-4 * BCE(tf.ones_like(logits), logits)
-        g_adam.apply(tape.gradient(g_loss, g.trainable_variables), g.trainable_variables)
+        g_adam.apply(
+            tape.gradient(g_loss, g.trainable_variables), g.trainable_variables
+        )
         with tf.GradientTape() as tape:
             real, fake = d(sharp, training=True), d(restored, training=True)
             d_loss = BCE(tf.ones_like(real), real) + BCE(tf.zeros_like(fake), fake)
-        d_adam.apply(tape.gradient(d_loss, d.trainable_variables), d.trainable_variables)
-        return d_loss, g_loss, pixel, tf.reduce_mean(tf.sigmoid(real)), tf.reduce_mean(tf.sigmoid(fake))
+        d_adam.apply(
+            tape.gradient(d_loss, d.trainable_variables), d.trainable_variables
+        )
+        return (
+            d_loss,
+            g_loss,
+            pixel,
+            tf.reduce_mean(tf.sigmoid(real)),
+            tf.reduce_mean(tf.sigmoid(fake)),
+        )
 
     return lambda blurred, sharp: [float(x) for x in step(blurred, sharp)]
 
@@ -66,7 +79,9 @@ def classic_step(gan, o):
     restored = gan.generator(blurred)
     combined = Player(blurred, [restored, gan.discriminator(restored)], [gan.generator])
     d.compile(keras.optimizers.Adam(1e-3, beta_1=0.5), BCE)
-    combined.compile(keras.optimizers.Adam(1e-3, beta_1=0.5), ["mae", BCE], loss_weights=[1, 1e-4])
+    combined.compile(
+        keras.optimizers.Adam(1e-3, beta_1=0.5), ["mae", BCE], loss_weights=[1, 1e-4]
+    )
     ones, zeros = np.ones((o.batch, 1), "float32"), np.zeros((o.batch, 1), "float32")
 
     def step(blurred, sharp):
@@ -86,13 +101,24 @@ def main():
         "classic": blurring(gans[2], classic_step(gans[2], o)),
     }
     if torch := torch_module():
-        step = torch.deblur_step(o.size, o.filters, like=[gans[3].generator, gans[3].discriminator])
+        step = torch.deblur_step(
+            o.size, o.filters, like=[gans[3].generator, gans[3].discriminator]
+        )
         contenders["torch"] = blurring(gans[3], torch.in_precision(o.precision, step))
-    contenders["blur"] = blurring(Deblurrer(o.filters, size=o.size), lambda blurred, sharp: blurred)
-    images = np.random.default_rng(0).uniform(-1, 1, (o.batch, o.size, o.size, 3)).astype("float32")
+    contenders["blur"] = blurring(
+        Deblurrer(o.filters, size=o.size), lambda blurred, sharp: blurred
+    )
+    images = (
+        np.random.default_rng(0)
+        .uniform(-1, 1, (o.batch, o.size, o.size, 3))
+        .astype("float32")
+    )
     contenders = {name: partial(step, images) for name, step in contenders.items()}
     turns = take_turns(contenders, o.rounds, o.steps)
-    print(f"making the blur is {100 * turns['blur']['ms'] / turns['zoo']['ms']:.1f} % of the step")
+    print(
+        f"making the blur is {100 * turns['blur']['ms'] / turns['zoo']['ms']:.1f} % of "
+        "the step"
+    )
     write(o, {"deblur": turns})
 
 

@@ -1,11 +1,15 @@
-"""The zoo's networks and training steps in eager PyTorch, as a contender for the benchmarks.
+"""The zoo's networks and training steps in eager PyTorch, as a contender for the
+benchmarks.
 
-Each function `MODEL_step` makes the networks and the optimisers and returns `step(images)`: one training step on the
-NumPy batch (batch, height, width, channels) that the zoo's step is given, in the same order of updates, with the same
-losses and optimisers. The numbers of trainable weights have to be those of the Keras networks in `like`.
+Each function `MODEL_step` makes the networks and the optimisers and returns
+`step(images)`: one training step on the NumPy batch (batch, height, width, channels)
+that the zoo's step is given, in the same order of updates, with the same losses and
+optimisers. The numbers of trainable weights have to be those of the Keras networks in
+`like`.
 
-What differs is what costs nothing: how weights begin, and the constants of an interpolation. The optimisers have
-PyTorch's own defaults (`Adam(fused=True)` is faster). Under autocast the last layers are bfloat16, the zoo's float32.
+What differs is what costs nothing: how weights begin, and the constants of an
+interpolation. The optimisers have PyTorch's own defaults (`Adam(fused=True)` is
+faster). Under autocast the last layers are bfloat16, the zoo's float32.
 """
 
 import os
@@ -15,10 +19,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from zoo.dcgan import start_size
+from zoo import dcgan
 
 # All CPUs that this process may use, as TensorFlow does.
-torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+torch.set_num_threads(
+    len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+)
 torch.set_flush_denormal(True)  # as TensorFlow does: numbers next to 0 are slow
 
 
@@ -26,29 +32,46 @@ def in_precision(precision, step):
     """`step` under Keras' policy of that name."""
 
     def cast_step(*args):
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "mixed_bfloat16"):
+        with torch.autocast(
+            "cpu", torch.bfloat16, enabled=precision == "mixed_bfloat16"
+        ):
             return step(*args)
 
     return cast_step
 
 
 def check(networks, like):
-    """Raises ValueError unless the networks have as many trainable weights as the Keras networks `like`."""
+    """Raises ValueError unless the networks have as many trainable weights as the Keras
+    networks `like`.
+    """
     ours = [sum(p.numel() for p in network.parameters()) for network in networks]
-    theirs = [sum(int(np.prod(v.shape)) for v in network.trainable_variables) for network in like]
+    theirs = [
+        sum(int(np.prod(v.shape)) for v in network.trainable_variables)
+        for network in like
+    ]
     if ours != theirs:
-        raise ValueError(f"PyTorch's networks have {ours} trainable weights, the zoo's {theirs}")
+        raise ValueError(
+            f"PyTorch's networks have {ours} trainable weights, the zoo's {theirs}"
+        )
 
 
 def tensor(images):
-    """A NumPy batch (batch, height, width, channels) as PyTorch has it: channels first."""
+    """A NumPy batch (batch, height, width, channels) as PyTorch has it.
+
+    Channels first.
+    """
     return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
 
 
 def update(optimizer, loss):
-    """One update of the optimiser's own weights: no time is spent on gradients of the others'."""
+    """One update of the optimiser's own weights.
+
+    No time is spent on gradients of the others'.
+    """
     weights = optimizer.param_groups[0]["params"]
-    for weight, gradient in zip(weights, torch.autograd.grad(loss, weights), strict=True):
+    for weight, gradient in zip(
+        weights, torch.autograd.grad(loss, weights), strict=True
+    ):
         weight.grad = gradient
     optimizer.step()
     torch.clear_autocast_cache()  # of the weights as they were
@@ -81,7 +104,9 @@ def conv(inputs, outputs, kernel, stride=1, bias=True):
 
 def conv_up(inputs, outputs, kernel, bias=True):
     """A transposed convolution that doubles the sides."""
-    return nn.ConvTranspose2d(inputs, outputs, kernel, 2, (kernel - 1) // 2, kernel % 2, bias=bias)
+    return nn.ConvTranspose2d(
+        inputs, outputs, kernel, 2, (kernel - 1) // 2, kernel % 2, bias=bias
+    )
 
 
 def instance_norm(channels):
@@ -111,10 +136,17 @@ class Plus(nn.Sequential):
 
 def dcgan_generator(start, doublings, channels, latent_dim, filters):
     width = filters * 2 ** (doublings - 1)
-    layers = [nn.Linear(latent_dim, start * start * width, bias=False), nn.Unflatten(1, (width, start, start))]
+    layers = [
+        nn.Linear(latent_dim, start * start * width, bias=False),
+        nn.Unflatten(1, (width, start, start)),
+    ]
     layers += [nn.BatchNorm2d(width), nn.ReLU()]
     for _ in range(doublings - 1):
-        layers += [conv_up(width, width // 2, 5, bias=False), nn.BatchNorm2d(width // 2), nn.ReLU()]
+        layers += [
+            conv_up(width, width // 2, 5, bias=False),
+            nn.BatchNorm2d(width // 2),
+            nn.ReLU(),
+        ]
         width //= 2
     return nn.Sequential(*layers, conv_up(width, channels, 5), nn.Tanh())
 
@@ -123,7 +155,11 @@ def dcgan_discriminator(start, halvings, channels, filters):
     layers = []
     for i in range(halvings):
         width = filters * 2**i
-        layers += [conv(channels, width, 5, 2, bias=i == 0), *([nn.BatchNorm2d(width)] if i else []), nn.LeakyReLU(0.2)]
+        layers += [
+            conv(channels, width, 5, 2, bias=i == 0),
+            *([nn.BatchNorm2d(width)] if i else []),
+            nn.LeakyReLU(0.2),
+        ]
         channels = width
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(start * start * width, 1))
 
@@ -133,7 +169,12 @@ def srgan_generator(blocks=16, filters=64):
         return [conv(filters, filters, 3, bias=False), nn.BatchNorm2d(filters), *more]
 
     layers = [conv(3, filters, 9), nn.PReLU(filters)]
-    layers += [Plus(*(Plus(*block(nn.PReLU(filters)), *block()) for _ in range(blocks)), *block())]
+    layers += [
+        Plus(
+            *(Plus(*block(nn.PReLU(filters)), *block()) for _ in range(blocks)),
+            *block(),
+        )
+    ]
     for _ in range(2):
         layers += [conv(filters, 4 * filters, 3), nn.PixelShuffle(2), nn.PReLU(filters)]
     return nn.Sequential(*layers, conv(filters, 3, 9))
@@ -141,12 +182,20 @@ def srgan_generator(blocks=16, filters=64):
 
 def srgan_discriminator(size, filters=64):
     layers, channels = [], 3
-    for i, (width, stride) in enumerate((w * filters, s) for w in (1, 2, 4, 8) for s in (1, 2)):
+    for i, (width, stride) in enumerate(
+        (w * filters, s) for w in (1, 2, 4, 8) for s in (1, 2)
+    ):
         norm = [nn.BatchNorm2d(width)] if i else []
-        layers += [conv(channels, width, 3, stride, bias=i == 0), *norm, nn.LeakyReLU(0.2)]
+        layers += [
+            conv(channels, width, 3, stride, bias=i == 0),
+            *norm,
+            nn.LeakyReLU(0.2),
+        ]
         channels = width
     dense = nn.Linear(channels * (size // 16) ** 2, 16 * filters)
-    return nn.Sequential(*layers, nn.Flatten(), dense, nn.LeakyReLU(0.2), nn.Linear(16 * filters, 1))
+    return nn.Sequential(
+        *layers, nn.Flatten(), dense, nn.LeakyReLU(0.2), nn.Linear(16 * filters, 1)
+    )
 
 
 def vgg19():
@@ -181,7 +230,9 @@ class UNet(nn.Module):
         self.up, below = nn.ModuleList(), widths[-1]
         for i, width in enumerate(reversed(widths[:-1])):
             layers = nn.ReLU(), conv_up(below, width, 4, bias=False), norm(width)
-            self.up.append(nn.Sequential(*layers, *([nn.Dropout(0.5)] if i < 3 else [])))
+            self.up.append(
+                nn.Sequential(*layers, *([nn.Dropout(0.5)] if i < 3 else []))
+            )
             below = 2 * width
         self.last = nn.Sequential(nn.ReLU(), conv_up(below, outputs, 4), nn.Tanh())
 
@@ -201,14 +252,21 @@ def patch_gan(channels, filters, norm):
     layers = []
     for i in range(4):
         normed = norm and i > 0
-        layers.append(nn.Conv2d(channels, filters * 2**i, 4, 2 if i < 3 else 1, 1, bias=not normed))
+        layers.append(
+            nn.Conv2d(
+                channels, filters * 2**i, 4, 2 if i < 3 else 1, 1, bias=not normed
+            )
+        )
         channels = filters * 2**i
         layers += [*([norm(channels)] if normed else []), nn.LeakyReLU(0.2)]
     return nn.Sequential(*layers, nn.Conv2d(channels, 1, 4, 1, 1))
 
 
 class Autoencoder(nn.Module):
-    """The deblurrer's generator: the encoder's maps are added to the decoder's, the image to the output."""
+    """The deblurrer's generator.
+
+    The encoder's maps are added to the decoder's, the image to the output.
+    """
 
     def __init__(self, filters):
         super().__init__()
@@ -216,11 +274,21 @@ class Autoencoder(nn.Module):
         for i in range(4):
             width = filters * 2**i
             norm = [nn.BatchNorm2d(width)] if i else []
-            self.down.append(nn.Sequential(conv(channels, width, 5, 2, bias=i == 0), *norm, nn.LeakyReLU(0.2)))
+            self.down.append(
+                nn.Sequential(
+                    conv(channels, width, 5, 2, bias=i == 0), *norm, nn.LeakyReLU(0.2)
+                )
+            )
             channels = width
         for i in (2, 1, 0):
             width = filters * 2**i
-            self.up.append(nn.Sequential(conv_up(channels, width, 5, bias=False), nn.BatchNorm2d(width), nn.ReLU()))
+            self.up.append(
+                nn.Sequential(
+                    conv_up(channels, width, 5, bias=False),
+                    nn.BatchNorm2d(width),
+                    nn.ReLU(),
+                )
+            )
             channels = width
         self.last = conv_up(channels, 3, 5)
 
@@ -239,23 +307,40 @@ def resnet(blocks, filters):
 
     def mirrored(inputs, outputs, kernel):
         pad = nn.ReflectionPad2d(kernel // 2)
-        return [pad, nn.Conv2d(inputs, outputs, kernel, bias=False), ShiftedNorm(outputs)]
+        return [
+            pad,
+            nn.Conv2d(inputs, outputs, kernel, bias=False),
+            ShiftedNorm(outputs),
+        ]
 
     width = 4 * filters
     layers = [*mirrored(3, filters, 7), nn.ReLU()]
     for inputs in (filters, 2 * filters):
-        layers += [conv(inputs, 2 * inputs, 3, 2, bias=False), ShiftedNorm(2 * inputs), nn.ReLU()]
-    layers += [Plus(*mirrored(width, width, 3), nn.ReLU(), *mirrored(width, width, 3)) for _ in range(blocks)]
+        layers += [
+            conv(inputs, 2 * inputs, 3, 2, bias=False),
+            ShiftedNorm(2 * inputs),
+            nn.ReLU(),
+        ]
+    layers += [
+        Plus(*mirrored(width, width, 3), nn.ReLU(), *mirrored(width, width, 3))
+        for _ in range(blocks)
+    ]
     for inputs in (width, width // 2):
-        layers += [conv_up(inputs, inputs // 2, 3, bias=False), ShiftedNorm(inputs // 2), nn.ReLU()]
-    return nn.Sequential(*layers, nn.ReflectionPad2d(3), nn.Conv2d(filters, 3, 7), nn.Tanh())
+        layers += [
+            conv_up(inputs, inputs // 2, 3, bias=False),
+            ShiftedNorm(inputs // 2),
+            nn.ReLU(),
+        ]
+    return nn.Sequential(
+        *layers, nn.ReflectionPad2d(3), nn.Conv2d(filters, 3, 7), nn.Tanh()
+    )
 
 
 # Steps.
 
 
 def dcgan_networks(size, channels, latent_dim, filters, like):
-    start, doublings = start_size(size)
+    start, doublings = dcgan.doublings((size, size, channels))
     g = dcgan_generator(start, doublings, channels, latent_dim, filters)
     d = dcgan_discriminator(start, doublings, channels, filters)
     check([g, d], like)
@@ -286,7 +371,9 @@ def dcgan_step(size, channels, latent_dim, filters, generator_steps, like):
 
 
 def srgan_steps(size, like):
-    """The steps of stage 1 and of stage 2, which take (low, high), over the same networks."""
+    """The steps of stage 1 and of stage 2, which take (low, high), over the same
+    networks.
+    """
     g, d, vgg = srgan_generator(), srgan_discriminator(size), vgg19()
     check([g, d], like)
     first_adam = adam(g, rate=5e-4, beta_1=0.9)
@@ -310,7 +397,14 @@ def srgan_steps(size, like):
         real, fake = d(high), d(made.detach())
         d_loss = bce(real, 1.0) + bce(fake, 0.0)
         update(d_adam, d_loss)
-        return numbers(d_loss, g_loss, content, adversarial, real.sigmoid().mean(), fake.sigmoid().mean())
+        return numbers(
+            d_loss,
+            g_loss,
+            content,
+            adversarial,
+            real.sigmoid().mean(),
+            fake.sigmoid().mean(),
+        )
 
     return stage_1, stage_2
 
@@ -335,7 +429,14 @@ def pix2pix_step(size, filters, like):
         real, fake = d(torch.cat([x, target], 1)), d(torch.cat([x, made.detach()], 1))
         d_loss = (bce(real, 1.0) + bce(fake, 0.0)) / 2
         update(d_adam, d_loss)
-        return numbers(g_loss, l1, adversarial, d_loss, real.sigmoid().mean(), fake.sigmoid().mean())
+        return numbers(
+            g_loss,
+            l1,
+            adversarial,
+            d_loss,
+            real.sigmoid().mean(),
+            fake.sigmoid().mean(),
+        )
 
     return step
 
@@ -355,7 +456,9 @@ def deblur_step(size, filters, like):
         real, fake = d(sharp), d(restored.detach())
         d_loss = bce(real, 1.0) + bce(fake, 0.0)
         update(d_adam, d_loss)
-        return numbers(d_loss, g_loss, pixel, real.sigmoid().mean(), fake.sigmoid().mean())
+        return numbers(
+            d_loss, g_loss, pixel, real.sigmoid().mean(), fake.sigmoid().mean()
+        )
 
     return step
 
@@ -376,7 +479,9 @@ def cyclegan_step(blocks, filters, like):
         g_loss = adversarial + 10 * cycle + 5 * identity
         update(g_adam, g_loss)
         logs = [g_loss, adversarial, cycle, identity]
-        for d, d_adam, images, made in zip((d_a, d_b), d_adams, (a, b), (fake_a, fake_b), strict=True):
+        for d, d_adam, images, made in zip(
+            (d_a, d_b), d_adams, (a, b), (fake_a, fake_b), strict=True
+        ):
             real, fake = d(images), d(made.detach())
             d_loss = (squares(real, 1.0) + squares(fake, 0.0)) / 2
             update(d_adam, d_loss)
@@ -395,7 +500,8 @@ def dualgan_step(depth, filters, critic_steps, clip, like):
 
     def rmsprop(*networks):
         weights = [weight for network in networks for weight in network.parameters()]
-        return torch.optim.RMSprop(weights, 5e-5, alpha=0.9, eps=1e-5)  # outside of the root, Keras' 1e-10 inside
+        # Outside of the root, Keras' 1e-10 inside.
+        return torch.optim.RMSprop(weights, 5e-5, alpha=0.9, eps=1e-5)
 
     g_optimizer, d_optimizers = rmsprop(g_ab, g_ba), [rmsprop(d_a), rmsprop(d_b)]
 
@@ -407,9 +513,14 @@ def dualgan_step(depth, filters, critic_steps, clip, like):
         recovery = F.l1_loss(g_ba(fake_b), a[-1:]) + F.l1_loss(g_ab(fake_a), b[-1:])
         g_loss = 500 * recovery - d_a(fake_a).mean() - d_b(fake_b).mean()
         update(g_optimizer, g_loss)
-        made_a, made_b = torch.cat([others_a, fake_a.detach()]), torch.cat([others_b, fake_b.detach()])
+        made_a, made_b = (
+            torch.cat([others_a, fake_a.detach()]),
+            torch.cat([others_b, fake_b.detach()]),
+        )
         logs, at_limit, weights = [g_loss, recovery], 0, 0
-        for d, optimizer, images, made in zip((d_a, d_b), d_optimizers, (a, b), (made_a, made_b), strict=True):
+        for d, optimizer, images, made in zip(
+            (d_a, d_b), d_optimizers, (a, b), (made_a, made_b), strict=True
+        ):
             gaps = []
             for i in range(critic_steps):
                 loss = d(made[i : i + 1]).mean() - d(images[i : i + 1]).mean()
@@ -428,13 +539,22 @@ def dualgan_step(depth, filters, critic_steps, clip, like):
 
 def inpaint_step(size, channels, latent_dim, filters, images, importance, z, like):
     """A step of the search for the latents, without arguments."""
-    g, d = (network.eval() for network in dcgan_networks(size, channels, latent_dim, filters, like))
-    images, importance, z = tensor(images), tensor(importance), nn.Parameter(torch.from_numpy(z.copy()))
+    g, d = (
+        network.eval()
+        for network in dcgan_networks(size, channels, latent_dim, filters, like)
+    )
+    images, importance, z = (
+        tensor(images),
+        tensor(importance),
+        nn.Parameter(torch.from_numpy(z.copy())),
+    )
     optimizer = torch.optim.Adam([z], 0.1, eps=1e-7)
 
     def step():
         made = g(z)
-        loss = (importance * (made - images).abs()).sum() - 0.003 * F.softplus(d(made)).sum()
+        loss = (importance * (made - images).abs()).sum() - 0.003 * F.softplus(
+            d(made)
+        ).sum()
         update(optimizer, loss)
         with torch.no_grad():
             z.clamp_(-1, 1)

@@ -1,11 +1,13 @@
-"""Makes the pictures of the README's table (given, made, truth), and those of what SRGAN and the deblurrer do.
+"""Makes the pictures of the README's table (given, made, truth), and those of what
+SRGAN and the deblurrer do.
 
-    for model in dcgan pix2pix cyclegan dualgan; do python -m zoo.$model --epochs 5; done
+    for m in dcgan pix2pix cyclegan dualgan; do python -m zoo.$m --epochs 5; done
     python -m zoo.srgan --epochs 5 --vgg random
-    python images/gallery.py [RUNS]     RUNS has these runs in it (runs)
+    python images/gallery.py [RUNS]     RUNS is the folder of these runs (runs)
 
-The deblurrer needs no run, as its generator comes with the zoo. Everything is of scikit-image: the cat is
-`chelsea` (CC0), held out from all of these trainings; the faces are from Labeled Faces in the Wild.
+The deblurrer needs no run, as its generator comes with the zoo. Everything is of
+scikit-image: the cat is `chelsea` (CC0), held out from all of these trainings; the
+faces are from Labeled Faces in the Wild.
 """
 
 import importlib
@@ -23,9 +25,9 @@ HERE = Path(__file__).resolve().parent
 SIDE = 128  # pixels of a tile
 
 sys.path.insert(0, str(HERE.parent))
-from zoo import dataset, runs  # noqa: E402
-from zoo.cyclegan import sketches  # noqa: E402
+from zoo.common import dataset, pictures  # noqa: E402
 from zoo.deblur import KINDS, blur, draw_kernel, to_uint8  # noqa: E402
+from zoo.pix2pix import sketch  # noqa: E402
 from zoo.srgan import SRGAN, downscale  # noqa: E402
 
 
@@ -43,12 +45,27 @@ def applied(model, image, *options):
 
 
 def strip(name, *images):
-    """Writes images side by side, each in a square of SIDE pixels; small ones keep their pixels as squares."""
+    """Writes images side by side, each in a square of SIDE pixels.
+
+    Small ones keep their pixels as squares.
+    """
     tiles = []
     for image in images:
-        way = Image.Resampling.NEAREST if len(image) <= SIDE // 2 else Image.Resampling.LANCZOS
-        tiles.append(np.asarray(Image.fromarray(np.squeeze(image)).convert("RGB").resize((SIDE, SIDE), way)))
-    runs.save_picture(HERE / "gallery" / f"{name}.png", runs.grid(np.stack(tiles), len(tiles)))
+        way = (
+            Image.Resampling.NEAREST
+            if len(image) <= SIDE // 2
+            else Image.Resampling.LANCZOS
+        )
+        tiles.append(
+            np.asarray(
+                Image.fromarray(np.squeeze(image))
+                .convert("RGB")
+                .resize((SIDE, SIDE), way)
+            )
+        )
+    pictures.save_picture(
+        HERE / "gallery" / f"{name}.png", pictures.grid(np.stack(tiles), len(tiles))
+    )
     print(f"wrote {HERE.name}/gallery/{name}.png")
 
 
@@ -61,14 +78,29 @@ def main():
     eye = np.ascontiguousarray(cat[68:196, 28:156])
 
     small = np.asarray(Image.fromarray(eye).resize((32, 32), Image.Resampling.BICUBIC))
-    strip("srgan", small, applied("srgan", small, "--weights", ours / "srgan.keras"), eye)
+    strip(
+        "srgan", small, applied("srgan", small, "--weights", ours / "srgan.keras"), eye
+    )
 
     gan, low = SRGAN.pretrained(), downscale(cat[None], 4)
-    bicubic = np.asarray(Image.fromarray(low[0]).resize(cat.shape[1::-1], Image.Resampling.BICUBIC))
-    trained = [keras.models.load_model(folder / f"srgan/checkpoint/{name}.keras") for name in ("srresnet", "generator")]
-    made = [bicubic, *(gan.upscale(low, network)[0] for network in (*trained, None)), cat]
-    rows = [image[y : y + 130, x : x + 180] for y, x in ((60, 20), (158, 90)) for image in made]
-    runs.save_picture(HERE / "srgan.png", runs.grid(np.stack(rows), len(made)))
+    bicubic = np.asarray(
+        Image.fromarray(low[0]).resize(cat.shape[1::-1], Image.Resampling.BICUBIC)
+    )
+    trained = [
+        keras.models.load_model(folder / f"srgan/checkpoint/{name}.keras")
+        for name in ("srresnet", "generator")
+    ]
+    made = [
+        bicubic,
+        *(gan.upscale(low, network)[0] for network in (*trained, None)),
+        cat,
+    ]
+    rows = [
+        image[y : y + 130, x : x + 180]
+        for y, x in ((60, 20), (158, 90))
+        for image in made
+    ]
+    pictures.save_picture(HERE / "srgan.png", pictures.grid(np.stack(rows), len(made)))
 
     blurred = blur(eye, draw_kernel("gaussian", np.random.default_rng(0)))
     strip("deblur", blurred, applied("deblur", blurred, *deblurrer), eye)
@@ -77,12 +109,12 @@ def main():
     for kind in KINDS:
         blurred = blur(both, draw_kernel(kind, random))
         rows += [both, blurred, applied("deblur", blurred, *deblurrer)]
-    runs.save_picture(HERE / "deblur.png", runs.grid(np.stack(rows), 3))
+    pictures.save_picture(HERE / "deblur.png", pictures.grid(np.stack(rows), 3))
 
     grey = (255 * color.rgb2gray(cat)).astype("uint8")
     strip("pix2pix", grey, applied("pix2pix", cat, "--run", folder / "pix2pix"), cat)
 
-    drawn = np.rint(127.5 * (sketches(eye[None] / 127.5 - 1)[0] + 1)).astype("uint8")
+    drawn = np.rint(255 * sketch(eye / 255)).astype("uint8")
     for model in ("cyclegan", "dualgan"):
         strip(model, eye, applied(model, eye, "--run", folder / model), drawn)
 
@@ -93,9 +125,16 @@ def main():
     strip("inpaint", holes[5], made, faces[5])
 
     generator = keras.models.load_model(folder / "dcgan/generator.keras")
-    noise = np.random.default_rng(0).uniform(-1, 1, (12, generator.input_shape[1])).astype("float32")
+    noise = (
+        np.random.default_rng(0)
+        .uniform(-1, 1, (12, generator.input_shape[1]))
+        .astype("float32")
+    )
     made = to_uint8(generator.predict(noise, verbose=0))
-    tiles = [np.vstack([np.hstack(made[i : i + 2]), np.hstack(made[i + 2 : i + 4])]) for i in (0, 4, 8)]
+    tiles = [
+        np.vstack([np.hstack(made[i : i + 2]), np.hstack(made[i + 2 : i + 4])])
+        for i in (0, 4, 8)
+    ]
     strip("dcgan", *tiles)
 
 

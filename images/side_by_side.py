@@ -1,11 +1,11 @@
 """Puts what several runs of pix2pix make of the same held-out pictures side by side.
 
-    python images/side_by_side.py OUT.png RUN ...      input, the output of each run, truth; a row for each picture
+    python images/side_by_side.py OUT.png RUN ...
 
-It takes the newest sample picture of each run, which has these columns.
+Its columns are the input, the output of each run, and the ground truth, cut out of the
+newest sample picture of each run.
 """
 
-import json
 import sys
 from pathlib import Path
 
@@ -14,10 +14,9 @@ import numpy as np
 
 
 def columns(run):
-    """The columns of a run's newest samples, each uint8 (height, width, 3) with a white rim on its left."""
-    options = json.loads((run / "options.json").read_text())
+    """The columns of a run's newest samples, uint8 (height, width, 3)."""
     picture = imageio.imread(max((run / "samples").glob("epoch_*.png")))
-    step = options["size"] + 2
+    step = (picture.shape[1] - 2) // 3  # a white line of 2 pixels between columns
     return [picture[:, x : x + step] for x in range(0, 3 * step, step)]
 
 

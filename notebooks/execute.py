@@ -1,10 +1,12 @@
-"""Executes notebooks in place, and leaves nothing in them that differs from one time to the next for no reason.
+"""Executes notebooks in place, and leaves nothing in them that differs from one time to
+the next for no reason.
 
     python notebooks/execute.py                 all of them
     python notebooks/execute.py dcgan srgan     some
 
-Cells are numbered, times and the kernel's version are left out, and a fingerprint of the code that made the outputs is
-kept: tests/test_notebooks.py refuses a notebook whose code was edited and not executed.
+Cells are numbered, times and the kernel's version are left out, and a fingerprint of
+the code that made the outputs is kept: tests/test_notebooks.py refuses a notebook whose
+code was edited and not executed.
 """
 
 import base64
@@ -21,7 +23,9 @@ from nbclient import NotebookClient
 from PIL import Image
 
 HERE = Path(__file__).parent
-NOISE = re.compile(r"(?m)^(WARNING: All log messages|[IWE]0000 |To enable the following).*\n?|\S*/site-packages/")
+NOISE = re.compile(
+    r"(?m)^(WARNING: All log messages|[IWE]0000 |To enable the following).*\n?|\S*/site-packages/"
+)
 
 # So few steps are over before they would be compiled.
 UNCOMPILED = "import tensorflow as tf\ntf.config.run_functions_eagerly(True)"
@@ -29,33 +33,55 @@ UNCOMPILED = "import tensorflow as tf\ntf.config.run_functions_eagerly(True)"
 
 def fingerprint(notebook):
     """A hash of the code of all cells."""
-    code = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    code = "\n\n".join(
+        cell.source for cell in notebook.cells if cell.cell_type == "code"
+    )
     return hashlib.sha256(code.encode()).hexdigest()
 
 
 def execute(path, steps=None, timeout=900):
-    """The notebook at `path` with its outputs. With `steps`, its STEPS is that, after the cell tagged "parameters"."""
+    """The notebook at `path` with its outputs.
+
+    With `steps`, its STEPS is that, after the cell tagged "parameters".
+    """
     notebook = nbformat.read(path, as_version=4)
     if steps:
-        place = next(i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", ()))
-        uncompiled = "" if path.stem == "inpaint" else UNCOMPILED  # its searches take hundreds of steps even so
-        notebook.cells.insert(place + 1, nbformat.v4.new_code_cell(f"STEPS = {steps}\n{uncompiled}"))
+        place = next(
+            i
+            for i, cell in enumerate(notebook.cells)
+            if "parameters" in cell.metadata.get("tags", ())
+        )
+        # Its searches take hundreds of steps even so.
+        uncompiled = "" if path.stem == "inpaint" else UNCOMPILED
+        notebook.cells.insert(
+            place + 1, nbformat.v4.new_code_cell(f"STEPS = {steps}\n{uncompiled}")
+        )
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     resources = {"metadata": {"path": str(path.parent)}}
-    NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources=resources).execute()
+    NotebookClient(
+        notebook, timeout=timeout, kernel_name="python3", resources=resources
+    ).execute()
     return notebook
 
 
 def clean(notebook):
-    """Takes out what differs from one execution to the next, and puts the fingerprint in."""
+    """Takes out what differs from one execution to the next, and puts the fingerprint
+    in.
+    """
     notebook.metadata = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "kernelspec": {
+            "display_name": "Python 3",
+            "language": "python",
+            "name": "python3",
+        },
         "language_info": {"name": "python"},
         "fingerprint": fingerprint(notebook),
     }
     for i, cell in enumerate(notebook.cells):
         cell.id = f"{i:02d}"
-        cell.metadata = {"tags": cell.metadata["tags"]} if "tags" in cell.metadata else {}
+        cell.metadata = (
+            {"tags": cell.metadata["tags"]} if "tags" in cell.metadata else {}
+        )
         for output in cell.get("outputs", ()):
             output.get("metadata", {}).clear()
             if output.output_type == "stream":
@@ -77,17 +103,30 @@ def small(picture):
 
 
 def joined(outputs):
-    """Printed text in one piece, where it came in several, and of progress bars the end alone."""
+    """Printed text in one piece, where it came in several, and of progress bars the end
+    alone.
+    """
     result = []
     for output in outputs:
-        if result and output.output_type == "stream" == result[-1].output_type and output.name == result[-1].name:
+        if (
+            result
+            and output.output_type == "stream" == result[-1].output_type
+            and output.name == result[-1].name
+        ):
             result[-1].text += output.text
         else:
             result.append(output)
     for output in result:
         if output.output_type == "stream":
-            output.text = "".join(re.split(r"[\r\b]", line)[-1] for line in output.text.splitlines(keepends=True))
-    return [output for output in result if output.output_type != "stream" or output.text.strip()]
+            output.text = "".join(
+                re.split(r"[\r\b]", line)[-1]
+                for line in output.text.splitlines(keepends=True)
+            )
+    return [
+        output
+        for output in result
+        if output.output_type != "stream" or output.text.strip()
+    ]
 
 
 def main():
@@ -95,7 +134,10 @@ def main():
     for name in names:
         start, path = time.perf_counter(), HERE / f"{name}.ipynb"
         nbformat.write(clean(execute(path)), path)
-        print(f"{name}: {time.perf_counter() - start:.0f} s, {path.stat().st_size / 2**20:.2f} MB")
+        print(
+            f"{name}: {time.perf_counter() - start:.0f} s, "
+            f"{path.stat().st_size / 2**20:.2f} MB"
+        )
 
 
 if __name__ == "__main__":

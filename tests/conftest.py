@@ -5,8 +5,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # a core for each worker: more threads would only get in each other's way
-    os.environ |= {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+# A core for each worker: more threads would only get in each other's way.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ |= {
+        "OMP_NUM_THREADS": "1",
+        "TF_NUM_INTRAOP_THREADS": "1",
+        "TF_NUM_INTEROP_THREADS": "1",
+    }
 
 from types import SimpleNamespace
 
@@ -16,13 +21,17 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
-TINY = ["--filters", "4", "--latent-dim", "8", "--size", "28", "--batch-size", "8", "--steps-per-epoch", "3"]
-SRGAN_TINY = ["--size", "32", "--blocks", "1", "--filters", "4", "--batch-size", "2", "--steps-per-epoch", "3"]
+STEPS = "--steps-per-epoch 3"
+TINY = (
+    f"--data faces --filters 4 --latent-dim 8 --size 28 --batch-size 8 {STEPS}".split()
+)
+SRGAN_TINY = f"--size 32 --blocks 1 --filters 4 --batch-size 2 {STEPS}".split()
 SRGAN_TINY += ["--vgg", "random", "--vgg-layer", "block2_conv2"]
-DEBLUR_TINY = ["--size", "32", "--filters", "2", "--batch-size", "4", "--steps-per-epoch", "3"]
-PIX2PIX_TINY = ["--size", "32", "--filters", "2", "--batch-size", "2", "--steps-per-epoch", "3"]
-CYCLEGAN_TINY = ["--size", "32", "--filters", "2", "--blocks", "1", "--pool", "2", "--steps-per-epoch", "3"]
-DUALGAN_TINY = ["--size", "32", "--filters", "2", "--depth", "3", "--steps-per-epoch", "3"]
+DEBLUR_TINY = f"--size 32 --filters 2 --batch-size 4 {STEPS}".split()
+PIX2PIX_TINY = f"--size 32 --filters 2 --batch-size 2 {STEPS}".split()
+TWO = f"--size 32 --filters 2 --batch-size 1 {STEPS}".split()
+CYCLEGAN_TINY = [*TWO, "--blocks", "1", "--pool", "2"]
+DUALGAN_TINY = [*TWO, "--depth", "3"]
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +43,10 @@ def clean_slate():
 
 @pytest.fixture
 def eager():
-    """Without compiling what TensorFlow does: a few steps of tiny networks are over before that."""
+    """Without compiling what TensorFlow does.
+
+    A few steps of tiny networks are over before that.
+    """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -47,7 +59,10 @@ def eager():
 
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
-    """Runs a model's command line in an empty folder: command(module, *args) -> (exit status, stdout, stderr)."""
+    """Runs a model's command line in an empty folder.
+
+    Command(module, *args) -> (exit status, stdout, stderr).
+    """
     monkeypatch.chdir(tmp_path)
 
     def run(module, *args):
@@ -84,7 +99,12 @@ def folder(tmp_path):
     for i in range(30):
         small = random.integers(0, 256, (6, 5, 3), np.uint8)
         picture = np.kron(small, np.ones((6, 8, 1), np.uint8))
-        iio.imwrite(where / ("inner" if i % 2 else ".") / f"{i:02d}.{'png' if i % 3 else 'jpg'}", picture)
+        iio.imwrite(
+            where
+            / ("inner" if i % 2 else ".")
+            / f"{i:02d}.{'png' if i % 3 else 'jpg'}",
+            picture,
+        )
     return where
 
 
@@ -95,7 +115,9 @@ def noise(*shape, seed=0):
 
 def one(image):
     """A set of one image, as far as a model's `evaluate` asks."""
-    return SimpleNamespace(whole=lambda **_: iter([image]), take=lambda n: image[None], count=1)
+    return SimpleNamespace(
+        whole=lambda **_: iter([image]), take=lambda n: image[None], count=1
+    )
 
 
 def weights(path):
@@ -109,21 +131,33 @@ def values(network, trainable_only=True):
 
 
 def changed(network, before):
-    return [not np.array_equal(a, b) for a, b in zip(values(network), before, strict=True)]
+    return [
+        not np.array_equal(a, b) for a, b in zip(values(network), before, strict=True)
+    ]
 
 
 def alone(model, name):
-    """From now on only the loss of this name counts in a model that was compiled with several."""
+    """From now on only the loss of this name counts in a model that was compiled with
+    several.
+    """
     weights = {each: float(each == name) for each in model.output_names}
     model.compile(keras.optimizers.Adam(), model.loss, loss_weights=weights)
 
 
 def assert_moves(gan, step, generator, discriminator):
-    """`step(name)`, a step with that loss alone, moves all weights of the network that it is listed for, no other."""
+    """`step(name)`, a step with that loss alone, moves all weights of the network that
+    it is listed for, no other.
+    """
     for name in (*generator, *discriminator):
-        before = {which: values(getattr(gan, which)) for which in ("generator", "discriminator")}
+        before = {
+            which: values(getattr(gan, which))
+            for which in ("generator", "discriminator")
+        }
         step(name)
-        for which, names in {"generator": generator, "discriminator": discriminator}.items():
+        for which, names in {
+            "generator": generator,
+            "discriminator": discriminator,
+        }.items():
             moved = changed(getattr(gan, which), before[which])
             assert all(moved) if name in names else not any(moved), (name, which)
 
@@ -133,13 +167,24 @@ def count(network):
 
 
 def same_state(a, b):
-    """Networks, optimisers, history and samples of two run folders are equal to the bit."""
-    networks = [sorted(p.name for p in (run / "checkpoint").glob("*.keras")) for run in (a, b)]
+    """Networks, optimisers, history and samples of two run folders are equal to the
+    bit.
+    """
+    networks = [
+        sorted(p.name for p in (run / "checkpoint").glob("*.keras")) for run in (a, b)
+    ]
     assert networks[0] == networks[1] and len(networks[0]) > 1
     for network in networks[0]:
-        for x, y in zip(weights(a / "checkpoint" / network), weights(b / "checkpoint" / network), strict=True):
+        for x, y in zip(
+            weights(a / "checkpoint" / network),
+            weights(b / "checkpoint" / network),
+            strict=True,
+        ):
             np.testing.assert_array_equal(x, y)
-    with np.load(a / "checkpoint/training.npz") as x, np.load(b / "checkpoint/training.npz") as y:
+    with (
+        np.load(a / "checkpoint/training.npz") as x,
+        np.load(b / "checkpoint/training.npz") as y,
+    ):
         assert x.files == y.files
         for name in x.files:
             np.testing.assert_array_equal(x[name], y[name])
@@ -147,11 +192,15 @@ def same_state(a, b):
     pictures = sorted(p.name for p in (a / "samples").glob("*.png"))
     assert pictures == sorted(p.name for p in (b / "samples").glob("*.png"))
     for name in pictures:
-        np.testing.assert_array_equal(iio.imread(a / "samples" / name), iio.imread(b / "samples" / name))
+        np.testing.assert_array_equal(
+            iio.imread(a / "samples" / name), iio.imread(b / "samples" / name)
+        )
 
 
 def interrupted(command, monkeypatch, module, model, step, *args):
-    """A run that is told to stop in its step number `step`, of epoch 2, and is then called again to its end."""
+    """A run that is told to stop in its step number `step`, of epoch 2, and is then
+    called again to its end.
+    """
     train_step = model.train_step
 
     def stop(gan, images):
@@ -167,18 +216,32 @@ def interrupted(command, monkeypatch, module, model, step, *args):
 
 
 def start(args, cwd, env=None, **kwargs):
-    """A command in a process of its own, as a student would run it; without args[0], which is Python."""
-    env = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"} | (env or {})
-    if env.get("KERAS_BACKEND") == "jax":  # tiny networks are compiled for longer than they run
+    """A command in a process of its own, as a student would run it.
+
+    Without args[0], which is Python.
+    """
+    env = (
+        os.environ
+        | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+        | (env or {})
+    )
+    # Tiny networks are compiled for longer than they run.
+    if env.get("KERAS_BACKEND") == "jax":
         env["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
-        env["XLA_FLAGS"] = f"{env.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
+        env["XLA_FLAGS"] = (
+            f"{env.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
+        )
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, *map(str, args)], cwd=cwd, env=env, **(pipes | kwargs))
+    return subprocess.Popen(
+        [sys.executable, *map(str, args)], cwd=cwd, env=env, **(pipes | kwargs)
+    )
 
 
 def finish(args, cwd, env=None, status=0):
     """Runs `start` to its end and returns (stdout, stderr)."""
-    cache = {"JAX_COMPILATION_CACHE_DIR": str(Path(tempfile.gettempdir()) / "zoo-tests-jax")}
+    cache = {
+        "JAX_COMPILATION_CACHE_DIR": str(Path(tempfile.gettempdir()) / "zoo-tests-jax")
+    }
     cache["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     process = start(args, cwd, cache | (env or {}))
     out, err = process.communicate(timeout=600)

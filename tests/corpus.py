@@ -34,7 +34,12 @@ def png(width, height):
     """The head of a PNG file that says it has this size, and hardly any data."""
 
     def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data))
+            + kind
+            + data
+            + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     data = chunk(b"IDAT", zlib.compress(bytes(100)))
@@ -43,7 +48,12 @@ def png(width, height):
 
 def npy(shape):
     """An .npy file that says it has this shape, and hardly any data."""
-    head = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".ljust(117).encode() + b"\n"
+    head = (
+        f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".ljust(
+            117
+        ).encode()
+        + b"\n"
+    )
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + bytes(100)
 
 
@@ -103,7 +113,9 @@ def odd_pictures():
         "cmyk.jpg": encoded(image.convert("CMYK"), "JPEG"),
         "turned.jpg": encoded(image, "JPEG", exif=exif.tobytes()),
         "progressive.jpg": encoded(image, "JPEG", progressive=True),
-        "film.gif": encoded(image, "GIF", save_all=True, append_images=[grey.convert("RGB")]),
+        "film.gif": encoded(
+            image, "GIF", save_all=True, append_images=[grey.convert("RGB")]
+        ),
         "a name with spaces, ümläuts and 日本.png": encoded(image),
         "wide.png": encoded(image.resize((300, 9))),
         "wrong_name.png": encoded(image, "JPEG"),
@@ -111,14 +123,19 @@ def odd_pictures():
 
 
 def bad_sources():
-    """{name: bytes, or a folder as {file name: bytes}} of what no data set can be made of."""
+    """{name: bytes, or a folder as {file name.
+
+    Bytes}} of what no data set can be made of.
+    """
     whole = encoded(Image.fromarray(PICTURE))
     images = np.zeros((9, 32, 32, 3), np.uint8)
 
     pickled = io.BytesIO()
     np.save(pickled, np.array([Harm()], object), allow_pickle=True)
     head = io.BytesIO()
-    np.lib.format.write_array_header_1_0(head, {"descr": "|u1", "fortran_order": False, "shape": (4000, 1000, 1000, 3)})
+    np.lib.format.write_array_header_1_0(
+        head, {"descr": "|u1", "fortran_order": False, "shape": (4000, 1000, 1000, 3)}
+    )
     return {
         "nothing_in_it": {},
         "no_pictures": {"notes.txt": b"hello", "data.csv": b"1,2"},
@@ -131,9 +148,17 @@ def bad_sources():
         "no_zip.zip": b"PK\x03\x04 and then nothing",
         "empty.zip": zipped([]),
         "texts.zip": zipped([("a.txt", "hello")]),
-        "climbs.zip": zipped([("../climbed.png", b"x"), ("/climbed.png", b"x"), ("..\\climbed.png", b"x")]),
+        "climbs.zip": zipped(
+            [
+                ("../climbed.png", b"x"),
+                ("/climbed.png", b"x"),
+                ("..\\climbed.png", b"x"),
+            ]
+        ),
         "twice.zip": zipped([("a.png", b"x"), ("a.png", b"y")]),
-        "bomb.zip": zipped([(f"{i}.png", bytes(300 * 2**20)) for i in range(2)], zipfile.ZIP_DEFLATED),
+        "bomb.zip": zipped(
+            [(f"{i}.png", bytes(300 * 2**20)) for i in range(2)], zipfile.ZIP_DEFLATED
+        ),
         "in_a_zip.zip": zipped([("inner.zip", zipped([("a.png", whole)]))]),
         "no_npz.npz": b"PK\x03\x04 and then nothing",
         "text.npy": b"hello",
@@ -146,7 +171,9 @@ def bad_sources():
         "unclosed.npy": npy("(9, 32, 32, 3"),
         "pickled.npy": pickled.getvalue(),
         "pickled.npz": zipped([("x.npy", pickled.getvalue())]),
-        "bomb.npz": zipped([("x.npy", head.getvalue() + bytes(2**28))], zipfile.ZIP_DEFLATED),
+        "bomb.npz": zipped(
+            [("x.npy", head.getvalue() + bytes(2**28))], zipfile.ZIP_DEFLATED
+        ),
         "floats.npz": arrays(x=images.astype(float)),
         "text.npz": arrays(x=np.array(["hello"])),
         "two.npz": arrays(x=images, y=images),
@@ -157,11 +184,14 @@ def bad_sources():
 
 
 def crafted_model():
-    """A whole .keras file whose layer makes a file `harmed`, as soon as Keras builds it with safe_mode=False."""
+    """A whole .keras file whose layer makes a file `harmed`, as soon as Keras builds it
+    with safe_mode=False.
+    """
     import keras
 
     harm = keras.layers.Lambda(lambda x: (open("harmed", "w").close(), x)[1])
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # building it makes that file too
+    # Building it makes that file too.
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         keras.Sequential([keras.Input((1,)), harm]).save("model.keras")
         return Path("model.keras").read_bytes()
 
@@ -178,7 +208,9 @@ def bad_weights():
         "pickled.weights.h5": code,
         "head.weights.h5": b"\x89HDF\r\n\x1a\n" + bytes(100),
         "other.npz": zipped([("x.npy", npy((2, 2)))]),
-        "climbs.keras": zipped([("../climbed.h5", b"x"), ("config.json", "{}"), ("model.weights.h5", b"")]),
+        "climbs.keras": zipped(
+            [("../climbed.h5", b"x"), ("config.json", "{}"), ("model.weights.h5", b"")]
+        ),
     }
 
 

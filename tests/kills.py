@@ -1,6 +1,8 @@
-"""Kills trainings with kill -9 at random moments, and starts them again: no finished epoch may be lost.
+"""Kills trainings with kill -9 at random moments, and starts them again: no finished
+epoch may be lost.
 
-python tests/kills.py --kills 100      spreads them over the models that train; exit status 1 where one was lost
+python tests/kills.py --kills 100      spreads them over the models that train; exit
+status 1 where one was lost
 """
 
 import argparse
@@ -14,11 +16,21 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-from conftest import CYCLEGAN_TINY, DEBLUR_TINY, DUALGAN_TINY, PIX2PIX_TINY, ROOT, SRGAN_TINY, TINY, start
+from conftest import (
+    CYCLEGAN_TINY,
+    DEBLUR_TINY,
+    DUALGAN_TINY,
+    PIX2PIX_TINY,
+    ROOT,
+    SRGAN_TINY,
+    TINY,
+    start,
+)
 
 ARGS = {
     "dcgan": TINY,
-    "srgan": [*SRGAN_TINY, "--pretrain-epochs", 10**6],  # stage 2 needs VGG19, which takes long to build
+    # Stage 2 needs VGG19, which takes long to build.
+    "srgan": [*SRGAN_TINY, "--pretrain-epochs", 10**6],
     "deblur": DEBLUR_TINY,
     "pix2pix": PIX2PIX_TINY,
     "cyclegan": CYCLEGAN_TINY,
@@ -30,7 +42,10 @@ PROGRAM = "import runpy, sys; sys.modules['tensorflow'] = None; runpy.run_module
 
 
 def finished(run):
-    """The number of epochs of which there is a whole checkpoint, under whatever name: its last file is complete."""
+    """The number of epochs of which there is a whole checkpoint, under whatever name.
+
+    Its last file is complete.
+    """
     epochs = [0]
     for place in ("checkpoint.new", "checkpoint", "checkpoint.old"):
         with contextlib.suppress(FileNotFoundError, ValueError):
@@ -49,21 +64,34 @@ def wait_for_epoch(run, epoch, process):
 
 def training(model, run):
     """With one step in an epoch most of the time goes into pictures and checkpoints."""
-    args = ["-c", PROGRAM, f"zoo.{model}", "--epochs", 10**6, *ARGS[model], "--steps-per-epoch", 1, "--run", run]
+    args = [
+        "-c",
+        PROGRAM,
+        f"zoo.{model}",
+        "--epochs",
+        10**6,
+        *ARGS[model],
+        "--steps-per-epoch",
+        1,
+        "--run",
+        run,
+    ]
     return start(args, run.parent, ENV)
 
 
 def rows(run):
     """The history in the checkpoint that a command would go on from."""
-    from zoo import runs  # slow
+    from zoo.common import run as runs  # slow
 
     return runs._load_checkpoint(run, SimpleNamespace(load=lambda place: None))["rows"]
 
 
 def kill(model, kills, folder, seed=0):
-    """Kills a model's training `kills` times, mostly after an epoch or more, now and then while it starts.
+    """Kills a model's training `kills` times, mostly after an epoch or more, now and
+    then while it starts.
 
-    Returns {"in a save": kills in the middle of one, "epochs": finished in all, "lost": epochs that were begun again}.
+    Returns {"in a save": kills in the middle of one, "epochs": finished in all, "lost":
+    epochs that were begun again}.
     """
     chance, run = random.Random(seed), folder / model
     saves = lost = done = 0
@@ -77,13 +105,18 @@ def kill(model, kills, folder, seed=0):
         process.kill()
         out, err = process.communicate()
         resumed = re.search(r"going on after epoch (\d+)", out)
-        if resumed or finished(run) > done:  # else it was killed before it came to its checkpoint
+        # Else it was killed before it came to its checkpoint.
+        if resumed or finished(run) > done:
             lost += max(0, done - int(resumed[1] if resumed else 0))
         assert "Traceback" not in err and "error" not in err, err
         saves += (run / "checkpoint.new").exists() or not (run / "checkpoint").exists()
         done = max(done, finished(run))
     epochs = [row["epoch"] for row in rows(run)]
-    return {"in a save": saves, "epochs": done, "lost": lost + len(set(range(1, done + 1)) - set(epochs))}
+    return {
+        "in a save": saves,
+        "epochs": done,
+        "lost": lost + len(set(range(1, done + 1)) - set(epochs)),
+    }
 
 
 def undisturbed(model, run):
@@ -101,7 +134,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--kills", type=int, default=100, help="in all (%(default)s)")
     total, models = parser.parse_args().kills, list(ARGS)
-    print(f"{'':10}{'kills':>8}{'in a save':>12}{'epochs':>8}{'lost':>6}{'as undisturbed':>16}")
+    print(
+        f"{'':10}{'kills':>8}{'in a save':>12}{'epochs':>8}{'lost':>6}{'as undisturbed':>16}"
+    )
     failed = False
     with tempfile.TemporaryDirectory() as folder:
         for i, model in enumerate(models):

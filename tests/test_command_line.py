@@ -1,5 +1,6 @@
 """The command line and the run folder, as a student meets them."""
 
+import hashlib
 import io
 import json
 import os
@@ -19,7 +20,8 @@ from matplotlib.axes import Axes
 from PIL import Image
 from skimage import data
 
-from zoo import cyclegan, dcgan, deblur, inpaint, runs, srgan
+from zoo import cyclegan, dcgan, deblur, inpaint, srgan
+from zoo.common import pictures, run
 
 
 def test_a_run_leaves_the_whole_folder(command, tmp_path):
@@ -32,24 +34,51 @@ def test_a_run_leaves_the_whole_folder(command, tmp_path):
         "options.json",
         "history.csv",
         "curves.png",
+        "index.html",
         "generator.keras",
-        *(f"samples/{name}" for name in ("epoch_0000.png", "epoch_0001.png", "epoch_0002.png", "samples.gif")),
-        *(f"{c}/{n}" for c in ("checkpoint", "checkpoint.old") for n in ("generator.keras", "discriminator.keras")),
-        *(f"{c}/{n}" for c in ("checkpoint", "checkpoint.old") for n in ("training.npz", "state.json")),
+        *(
+            f"samples/{name}"
+            for name in (
+                "epoch_0000.png",
+                "epoch_0001.png",
+                "epoch_0002.png",
+                "samples.gif",
+            )
+        ),
+        *(
+            f"{c}/{n}"
+            for c in ("checkpoint", "checkpoint.old")
+            for n in ("generator.keras", "discriminator.keras")
+        ),
+        *(
+            f"{c}/{n}"
+            for c in ("checkpoint", "checkpoint.old")
+            for n in ("training.npz", "state.json")
+        ),
     }
     options = json.loads((run / "options.json").read_text())
-    assert options["filters"] == 4 and options["data"] == "faces" and "keras" in options["versions"]
+    assert (
+        options["filters"] == 4
+        and options["data"] == "faces"
+        and "keras" in options["versions"]
+    )
     rows = (run / "history.csv").read_text().splitlines()
     assert len(rows) == 3 and rows[0].split(",")[0] == "epoch" and "d_loss" in rows[0]
     assert iio.imread(run / "samples/samples.gif").shape[0] == 3
     assert iio.imread(run / "curves.png").std() > 10
-    assert keras.models.load_model(run / "generator.keras").output_shape == (None, 28, 28, 1)
+    assert keras.models.load_model(run / "generator.keras").output_shape == (
+        None,
+        28,
+        28,
+        1,
+    )
 
 
 def test_the_same_command_goes_on(command, tmp_path):
     command(dcgan, "--epochs", 3, *TINY, "--run", "straight")
     command(dcgan, "--epochs", 1, *TINY, "--run", "parts")
-    status, out, _ = command(dcgan, "--epochs", 3, "--run", "parts")  # the folder knows the other options
+    # The folder knows the other options.
+    status, out, _ = command(dcgan, "--epochs", 3, "--run", "parts")
     assert status == 0 and "going on after epoch 1" in out
     same_state(tmp_path / "straight", tmp_path / "parts")
     status, out, _ = command(dcgan, "--epochs", 3, "--run", "parts")
@@ -59,40 +88,67 @@ def test_the_same_command_goes_on(command, tmp_path):
 @pytest.mark.usefixtures("eager")
 def test_a_run_of_another_model(command, refused):
     command(dcgan, "--epochs", 1, *TINY, "--run", "mine")
+    iio.imwrite("photo.png", np.zeros((20, 20, 3), np.uint8))
     for args in (DEBLUR_TINY, ["--apply", "photo.png"]):
-        assert "mine is a run of dcgan: give another --run" in refused(deblur, "--run", "mine", *args)
+        assert "mine is a run of dcgan: give another --run" in refused(
+            deblur, "--run", "mine", *args
+        )
 
 
 @pytest.mark.usefixtures("eager")
-def test_evaluation_of_its_own_source_leaves_out_what_was_trained_on(command, monkeypatch):
-    monkeypatch.setattr(dcgan, "evaluate", lambda gan, train, test, metrics: {"images": {"count": test.count}})
+def test_evaluation_of_its_own_source_leaves_out_what_was_trained_on(
+    command, monkeypatch
+):
+    monkeypatch.setattr(
+        dcgan,
+        "evaluate",
+        lambda gan, train, test: {"images": {"count": test.count}},
+    )
     command(dcgan, "--epochs", 1, *TINY)
-    counts = [command(dcgan, "--evaluate", *source)[1].split()[-1] for source in ([], ["faces"], ["textures"])]
+    counts = [
+        command(dcgan, "--evaluate", *source)[1].split()[-1]
+        for source in ([], ["faces"], ["textures"])
+    ]
     assert counts == ["20", "20", "3"]
 
 
 @pytest.mark.usefixtures("eager")
 def test_a_runs_own_folder_is_known_by_any_path(command, folder, monkeypatch):
-    monkeypatch.setattr(dcgan, "evaluate", lambda gan, train, test, metrics: {"images": {"count": test.count}})
-    command(dcgan, "--data", "pictures", "--epochs", 1, *TINY)
+    monkeypatch.setattr(
+        dcgan,
+        "evaluate",
+        lambda gan, train, test: {"images": {"count": test.count}},
+    )
+    command(dcgan, *TINY, "--data", "pictures", "--epochs", 1)
     for source in ("pictures", "./pictures", folder):
         assert command(dcgan, "--evaluate", source)[1].split()[-1] == "3"  # of the 30
 
 
 @pytest.mark.usefixtures("eager")
-def test_a_run_that_is_called_from_another_folder(command, refused, folder, monkeypatch, tmp_path):
+def test_a_run_that_is_called_from_another_folder(
+    command, refused, folder, monkeypatch, tmp_path
+):
     """There `pictures` are others, or there are none: the run keeps to its own."""
-    monkeypatch.setattr(dcgan, "evaluate", lambda gan, train, test, metrics: {"images": {"count": test.count}})
-    assert command(dcgan, "--data", "pictures", "--epochs", 1, *TINY)[0] == 0
+    monkeypatch.setattr(
+        dcgan,
+        "evaluate",
+        lambda gan, train, test: {"images": {"count": test.count}},
+    )
+    assert command(dcgan, *TINY, "--data", "pictures", "--epochs", 1)[0] == 0
     (tmp_path / "elsewhere/pictures").mkdir(parents=True)
     for i in range(20):
-        iio.imwrite(tmp_path / f"elsewhere/pictures/{i}.png", np.zeros((32, 32, 3), np.uint8))
+        iio.imwrite(
+            tmp_path / f"elsewhere/pictures/{i}.png", np.zeros((32, 32, 3), np.uint8)
+        )
     monkeypatch.chdir("elsewhere")
     run = ["--run", "../runs/dcgan"]
     for source in ([], [folder], ["../pictures"]):
-        assert command(dcgan, *run, "--evaluate", *source)[1].split()[-1] == "3"  # of the 30
+        # Of the 30.
+        assert command(dcgan, *run, "--evaluate", *source)[1].split()[-1] == "3"
     assert command(dcgan, *run, "--evaluate", "pictures")[1].split()[-1] == "20"
-    assert f"was made with --data {folder}" in refused(dcgan, *run, "--data", "pictures", "--epochs", 9)
+    assert f"was made with --data {folder}" in refused(
+        dcgan, *run, "--data", "pictures", "--epochs", 9
+    )
     for i, same in enumerate(([], ["--data", folder], ["--data", "../pictures"])):
         status, out, err = command(dcgan, *run, *same, "--epochs", 2 + i)
         assert status == 0 and f"going on after epoch {1 + i}" in out, err
@@ -108,7 +164,10 @@ def test_a_run_that_is_called_from_another_folder(command, refused, folder, monk
 def test_images_that_may_have_been_trained_on(command, folder, tmp_path):
     assert command(deblur, "--data", "pictures", "--epochs", 1, *DEBLUR_TINY)[0] == 0
     folder.rename(tmp_path / "moved")
-    with pytest.warns(UserWarning, match="pictures is not there: if moved has its images, they were trained on"):
+    with pytest.warns(
+        UserWarning,
+        match="pictures is not there: if moved has its images, they were trained on",
+    ):
         assert command(deblur, "--evaluate", "moved")[0] == 0
 
 
@@ -121,21 +180,31 @@ def test_a_folder_of_the_name_of_a_data_set(command, tmp_path):
 
 def test_a_checkpoint_is_no_run(command, refused):
     assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
-    assert "give the folder that it is in" in refused(dcgan, "--epochs", 2, *TINY, "--run", "runs/dcgan/checkpoint")
+    assert "give the folder that it is in" in refused(
+        dcgan, "--epochs", 2, *TINY, "--run", "runs/dcgan/checkpoint"
+    )
     assert "give it with --gan" in refused(inpaint, "--run", "runs/dcgan")
 
 
 def test_fresh_moves_nothing_else(command, refused, folder, tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis/a.tex").write_text("")
-    assert "thesis is not a run" in refused(dcgan, "--epochs", 1, *TINY, "--run", "thesis", "--fresh")
+    assert "thesis is not a run" in refused(
+        dcgan, "--epochs", 1, *TINY, "--run", "thesis", "--fresh"
+    )
     assert command(dcgan, "--epochs", 1, *TINY, "--run", "thesis")[0] == 0
     args = ["--epochs", 1, *TINY, "--data", "pictures/inner", "--run", "pictures"]
     assert command(dcgan, *args)[0] == 0
-    assert "can't be read" in refused(dcgan, "--epochs", 1, *TINY, "--run", "new", "--weights", "nothing.keras")
-    assert command(dcgan, "--epochs", 1, *TINY, "--run", "new", "--fresh")[0] == 0  # what that left is no obstacle
-    assert "move the images aside" in refused(dcgan, *args, "--fresh")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "new.1", "pictures", "thesis"]
+    assert "no such file" in refused(
+        dcgan, "--epochs", 1, *TINY, "--run", "new", "--weights", "nothing.keras"
+    )
+    assert command(dcgan, "--epochs", 1, *TINY, "--run", "new", "--fresh")[0] == 0
+    assert "would move the images" in refused(dcgan, *args, "--fresh")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "new",
+        "pictures",
+        "thesis",
+    ]
 
 
 @pytest.mark.usefixtures("eager")
@@ -165,7 +234,9 @@ def test_order_of_the_axes_and_precision_whatever_the_settings_of_keras(command)
         keras.config.set_floatx("float32")
 
 
-@pytest.mark.parametrize("model, args", [(dcgan, ["--epochs", 1, *TINY]), (inpaint, ["--iterations", 1])])
+@pytest.mark.parametrize(
+    "model, args", [(dcgan, ["--epochs", 1, *TINY]), (inpaint, ["--iterations", 1])]
+)
 def test_pytorch_with_an_older_keras(model, args, refused, monkeypatch):
     monkeypatch.setattr(keras, "__version__", "3.14.1")
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
@@ -175,13 +246,20 @@ def test_pytorch_with_an_older_keras(model, args, refused, monkeypatch):
 def test_options_that_contradict_the_run(command, refused):
     command(dcgan, "--epochs", 1, *TINY)
     line = refused(dcgan, "--epochs", 2, "--filters", 8, "--seed", 3)
-    assert "--filters 4 (not 8)" in line and "--seed 0 (not 3)" in line and "--fresh" in line
+    assert (
+        "--filters 4 (not 8)" in line
+        and "--seed 0 (not 3)" in line
+        and "--fresh" in line
+    )
     line = refused(dcgan, "--generate", 2, "--filters", 8)
-    assert "--filters 4 (not 8)" in line and "--fresh" not in line  # which starts a training
+    # Which starts a training.
+    assert "--filters 4 (not 8)" in line and "--fresh" not in line
 
 
 @pytest.mark.usefixtures("eager")
-def test_before_the_first_checkpoint_options_may_change(command, refused, monkeypatch, tmp_path):
+def test_before_the_first_checkpoint_options_may_change(
+    command, refused, monkeypatch, tmp_path
+):
     def train_step(*_):
         raise MemoryError
 
@@ -190,8 +268,11 @@ def test_before_the_first_checkpoint_options_may_change(command, refused, monkey
     assert "--batch-size" in refused(dcgan, "--epochs", 1, *TINY)
     monkeypatch.setattr(dcgan.DCGAN, "train_step", step)
     status, out, _ = command(dcgan, "--epochs", 1, *TINY, "--batch-size", 4)
-    assert status == 0 and "starts again, with the options of this call alone" in out
-    assert json.loads((tmp_path / "runs/dcgan/options.json").read_text())["batch_size"] == 4
+    assert status == 0 and "starts again, with this call's options" in out
+    assert (
+        json.loads((tmp_path / "runs/dcgan/options.json").read_text())["batch_size"]
+        == 4
+    )
 
 
 @pytest.mark.usefixtures("eager")
@@ -204,7 +285,10 @@ def test_options_say_how_long_the_training_was(command, tmp_path):
 
 @pytest.fixture
 def quick(eager, monkeypatch):
-    """Has DCGAN take steps that do nothing, but what is set here: quick(function of the step's number -> logs)."""
+    """Has DCGAN take steps that do nothing, but what is set here.
+
+    Quick(function of the step's number -> logs).
+    """
 
     def set_step(logs):
         def step(gan, _):
@@ -219,19 +303,26 @@ def quick(eager, monkeypatch):
 
 def test_history_and_curves_are_means_of_epochs(command, quick, monkeypatch):
     drawn = {}
-    monkeypatch.setattr(Axes, "plot", lambda _, x, y, label, **__: drawn.update({label: (x, y)}))
-    monkeypatch.setattr(Axes, "legend", lambda _: None)
-    quick(lambda step: {"accuracy": 0.5, "g_loss": float(step)} | ({"new_loss": 7.0} if step > 3 else {"mse": 1.0}))
+    monkeypatch.setattr(
+        Axes, "plot", lambda _, x, y, label, **__: drawn.update({label: (x, y)})
+    )
+    monkeypatch.setattr(Axes, "legend", lambda _, **__: None)
+    quick(
+        lambda step: (
+            {"accuracy": 0.5, "g_loss": float(step)}
+            | ({"new_loss": 7.0} if step > 3 else {"mse": 1.0})
+        )
+    )
     assert command(dcgan, "--epochs", 2, *TINY)[0] == 0
     expected = "epoch,accuracy,g_loss,mse,new_loss\n1,0.5,2.0,1.0,\n2,0.5,5.0,,7.0\n"
     assert Path("runs/dcgan/history.csv").read_text() == expected
-    expected = {"accuracy": ((1, 2), (0.5, 0.5)), "g_loss": ((1, 2), (2, 5))}
-    assert drawn == expected | {"mse": ((1,), (1,)), "new_loss": ((2,), (7,))}
+    expected = {"accuracy": ([1, 2], [0.5, 0.5]), "g_loss": ([1, 2], [2, 5])}
+    assert drawn == expected | {"mse": ([1], [1]), "new_loss": ([2], [7])}
 
 
 def test_checkpoints_come_every_few_minutes(command, quick, monkeypatch):
     now, saved = [0], []
-    monkeypatch.setattr(runs, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(dcgan.DCGAN, "save", lambda *_: saved.append(now[0]))
     quick(lambda number: now.append(now.pop() + 200) or {"g_loss": 0.0})
     assert command(dcgan, "--epochs", 2, *TINY)[0] == 0
@@ -246,30 +337,43 @@ def test_once_more_stops_at_once(command, quick):
     before = signal.getsignal(signal.SIGINT)
     quick(stop_twice)
     assert command(dcgan, "--epochs", 1, *TINY)[0] == 130
-    assert signal.getsignal(signal.SIGINT) == before and not Path("runs/dcgan/checkpoint").exists()
+    assert (
+        signal.getsignal(signal.SIGINT) == before
+        and not Path("runs/dcgan/checkpoint").exists()
+    )
     quick(lambda _: signal.raise_signal(signal.SIGTERM) or {"g_loss": 0.0})
     assert command(dcgan, "--epochs", 1, *TINY)[0] == 128 + signal.SIGTERM
     assert json.loads(Path("runs/dcgan/checkpoint/state.json").read_text())["step"] == 1
 
 
-def test_a_checkpoint_is_on_the_disk_before_it_takes_its_name(command, quick, monkeypatch):
+def test_a_checkpoint_is_on_the_disk_before_it_takes_its_name(
+    command, quick, monkeypatch
+):
     synced = set()
 
     def fsync(file):
-        assert Path("runs/dcgan/checkpoint.new/state.json").exists() and not Path("runs/dcgan/checkpoint").exists()
+        assert (
+            Path("runs/dcgan/checkpoint.new/state.json").exists()
+            and not Path("runs/dcgan/checkpoint").exists()
+        )
         synced.add(os.fstat(file).st_ino)
 
     monkeypatch.setattr(os, "fsync", fsync)
     assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
-    assert synced == {file.stat().st_ino for file in Path("runs/dcgan/checkpoint").iterdir()}
+    assert synced == {
+        file.stat().st_ino for file in Path("runs/dcgan/checkpoint").iterdir()
+    }
 
 
-def test_a_checkpoint_that_has_not_got_its_name_yet_is_not_lost(command, refused, quick, monkeypatch):
+def test_a_checkpoint_that_has_not_got_its_name_yet_is_not_lost(
+    command, refused, quick, monkeypatch
+):
     def save(*_):
         raise OSError("no more")
 
     assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
-    Path("runs/dcgan/checkpoint").rename("runs/dcgan/checkpoint.new")  # as a kill leaves it
+    # As a kill leaves it.
+    Path("runs/dcgan/checkpoint").rename("runs/dcgan/checkpoint.new")
     with monkeypatch.context() as patch:
         patch.setattr(dcgan.DCGAN, "save", save)
         assert "no more" in refused(dcgan, "--epochs", 2)
@@ -282,18 +386,26 @@ def test_a_run_may_be_renamed(command, quick):
     status, out, err = command(dcgan, "--epochs", 2, "--run", "mine")
     assert status == 0 and "going on after epoch 1" in out, err
     for i in (1, 2):
-        assert f"the old run is now in mine.{i}" in command(dcgan, "--epochs", 1, *TINY, "--run", "mine", "--fresh")[1]
+        assert (
+            f"the old run is now in mine.{i}"
+            in command(dcgan, "--epochs", 1, *TINY, "--run", "mine", "--fresh")[1]
+        )
 
 
 def test_precision_reaches_the_layers(command, quick):
-    quick(lambda _: {"bits": float(keras.config.dtype_policy().name == "mixed_bfloat16")})
+    quick(
+        lambda _: {"bits": float(keras.config.dtype_policy().name == "mixed_bfloat16")}
+    )
     assert command(dcgan, "--epochs", 1, *TINY, "--precision", "mixed_bfloat16")[0] == 0
     assert Path("runs/dcgan/history.csv").read_text() == "epoch,bits\n1,1.0\n"
-    assert "bfloat16" in {layer.compute_dtype for layer in keras.models.load_model("runs/dcgan/generator.keras").layers}
+    assert "bfloat16" in {
+        layer.compute_dtype
+        for layer in keras.models.load_model("runs/dcgan/generator.keras").layers
+    }
 
 
 def test_the_film_goes_from_the_first_epoch_to_the_last(command, quick, monkeypatch):
-    monkeypatch.setattr(runs, "GIF_FRAMES", 3)
+    monkeypatch.setattr(run, "GIF_FRAMES", 3)
     made = []
 
     def generate(gan, n):
@@ -303,28 +415,39 @@ def test_the_film_goes_from_the_first_epoch_to_the_last(command, quick, monkeypa
     monkeypatch.setattr(dcgan.DCGAN, "generate", generate)
     assert command(dcgan, "--epochs", 4, *TINY)[0] == 0
     film = iio.imread("runs/dcgan/samples/samples.gif", index=None)
-    assert film[:, 9, 9, 0].tolist() == [0, 100, 200]
-    assert {"loop": 0, "duration": 300}.items() <= iio.immeta("runs/dcgan/samples/samples.gif").items()
+    assert film[:, 99, 99, 0].tolist() == [0, 100, 200]
+    assert {"loop": 0, "duration": 300}.items() <= iio.immeta(
+        "runs/dcgan/samples/samples.gif"
+    ).items()
     for number, level in ((9999, 60), (10_000, 180)):
-        runs.save_picture(f"runs/dcgan/samples/epoch_{number}.png", np.full(film.shape[1:3], level, np.uint8))
+        pictures.save_picture(
+            f"runs/dcgan/samples/epoch_{number}.png",
+            np.full(film.shape[1:3], level, np.uint8),
+        )
     assert command(dcgan, "--epochs", 4, *TINY)[0] == 0
-    assert iio.imread("runs/dcgan/samples/samples.gif", index=None)[-1, 9, 9, 0] == 180
+    assert (
+        iio.imread("runs/dcgan/samples/samples.gif", index=None)[-1, 99, 99, 0] == 180
+    )
 
 
 def test_pictures_of_many_images():
     a, b = (
-        np.array(levels, np.uint8)[:, None, None, None] * np.ones((4, 4, 3), np.uint8) for levels in ([1, 2], [3, 4, 5])
+        np.array(levels, np.uint8)[:, None, None, None] * np.ones((4, 4, 3), np.uint8)
+        for levels in ([1, 2], [3, 4, 5])
     )
-    assert runs.columns(a, b)[3::6, 3::6, 0].tolist() == [[1, 3], [2, 4]]
-    assert runs.grid(b)[3::6, 3::6, 2].tolist() == [[3, 4], [5, 255]]
-    assert runs.grid(b, 1)[3::6, 3::6, 1].tolist() == [[3], [4], [5]]
+    assert pictures.side_by_side(a, b)[3::6, 3::6, 0].tolist() == [[1, 3], [2, 4]]
+    assert pictures.grid(b)[3::6, 3::6, 2].tolist() == [[3, 4], [5, 255]]
+    assert pictures.grid(b, 1)[3::6, 3::6, 1].tolist() == [[3], [4], [5]]
 
 
 def test_fresh_moves_the_old_run_aside(command, tmp_path):
     command(dcgan, "--epochs", 1, *TINY)
     status, out, _ = command(dcgan, "--epochs", 1, *TINY, "--fresh", "--latent-dim", 9)
     assert status == 0 and "runs/dcgan.1" in out
-    saved = [json.loads((tmp_path / f"runs/{name}/options.json").read_text()) for name in ("dcgan", "dcgan.1")]
+    saved = [
+        json.loads((tmp_path / f"runs/{name}/options.json").read_text())
+        for name in ("dcgan", "dcgan.1")
+    ]
     assert [s["latent_dim"] for s in saved] == [9, 8]
     status, out, _ = command(dcgan, "--epochs", 2)
     assert status == 0 and "going on after epoch 1" in out
@@ -333,8 +456,11 @@ def test_fresh_moves_the_old_run_aside(command, tmp_path):
 @pytest.mark.parametrize("file", ["generator.keras", "training.npz", "state.json"])
 @pytest.mark.parametrize("damage", ["cut", "flipped", "gone"])
 @pytest.mark.usefixtures("eager")
-def test_a_damaged_checkpoint_gives_way_to_the_one_before(file, damage, command, refused, tmp_path, tmp_path_factory):
-    reference = tmp_path_factory.getbasetemp() / "two_epochs"  # all these tests share it
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(
+    file, damage, command, refused, tmp_path, tmp_path_factory
+):
+    # All these tests share it.
+    reference = tmp_path_factory.getbasetemp() / "two_epochs"
     if not reference.exists():
         assert command(dcgan, "--epochs", 2, *TINY, "--run", reference)[0] == 0
     shutil.copytree(reference, tmp_path / "runs/dcgan")
@@ -359,31 +485,44 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(file, damage, command,
         assert "--fresh" in refused(dcgan, "--epochs", 2)
 
 
-@pytest.mark.parametrize("change", ["an optimiser more", "an optimiser less"])
+@pytest.mark.parametrize("change", ["an optimiser less", "another width"])
 @pytest.mark.usefixtures("eager")
-def test_a_checkpoint_of_another_version_gets_one_line(change, command, refused, monkeypatch, tmp_path):
-    saved = dcgan.DCGAN._optimizer_variables
-
-    def other(gan):
-        return gan.combined.optimizer.variables + (saved(gan) if change == "an optimiser more" else [])
-
-    monkeypatch.setattr(dcgan.DCGAN, "_optimizer_variables", other)
+def test_a_checkpoint_of_another_version_gets_one_line(
+    change, command, refused, monkeypatch, tmp_path
+):
+    players = ("combined",) if change == "an optimiser less" else ("d_step", "combined")
+    monkeypatch.setattr(dcgan.DCGAN, "players", players)
+    monkeypatch.setattr(dcgan.DCGAN, "state", ("steps", "seed")[: len(players)])
     assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
+    if change == "another width":
+        file = tmp_path / "runs/dcgan/checkpoint/discriminator.keras"
+        dcgan.build_discriminator((28, 28, 1), 3).save(file)  # other networks
+        state = tmp_path / "runs/dcgan/checkpoint/state.json"
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        saved = json.loads(state.read_text())
+        saved["sha256"]["discriminator.keras"] = digest
+        state.write_text(json.dumps(saved))
     before = sorted(tmp_path.rglob("*"))
     line = refused(dcgan, "--epochs", 2)
     assert "another version" in line and "--fresh" in line
     assert sorted(tmp_path.rglob("*")) == before
     generator = "runs/dcgan/checkpoint/generator.keras"
-    status, _, err = command(dcgan, "--generate", 1, "--weights", generator, "--channels", 1, *TINY[:6])
+    status, _, err = command(dcgan, "--generate", 1, "--weights", generator)
     assert status == 0, err
 
 
 @pytest.mark.usefixtures("eager")
-def test_a_checkpoint_of_another_version_of_a_model_with_two_generators(command, refused, monkeypatch):
+def test_a_checkpoint_of_another_version_of_a_model_with_two_generators(
+    command, refused, monkeypatch
+):
     with monkeypatch.context() as patch:
-        patch.setattr(cyclegan.CycleGAN, "_optimizer_variables", lambda gan: gan.combined.optimizer.variables)
+        patch.setattr(
+            cyclegan.CycleGAN,
+            "players",
+            ("combined",),
+        )
         assert command(cyclegan, "--epochs", 1, *CYCLEGAN_TINY)[0] == 0
     line = refused(cyclegan, "--epochs", 2, *CYCLEGAN_TINY)
     assert "another version" in line and "--weights" not in line
@@ -391,19 +530,19 @@ def test_a_checkpoint_of_another_version_of_a_model_with_two_generators(command,
 
 def test_a_second_process_is_refused(command, refused, quick, tmp_path):
     command(dcgan, "--epochs", 1, *TINY)
-    held = runs._lock(tmp_path / "runs/dcgan")
+    held = run._lock(tmp_path / "runs/dcgan")
     assert "another process" in refused(dcgan, "--epochs", 2)
     assert "another process" in refused(dcgan, "--epochs", 2, *TINY, "--fresh")
     held.close()
 
     def lock(_):
         with pytest.raises(SystemExit):
-            runs._lock(tmp_path / "runs/dcgan")
+            run._lock(tmp_path / "runs/dcgan")
         return {"g_loss": 0.0}
 
     quick(lock)
     assert command(dcgan, "--epochs", 2)[0] == 0
-    runs._lock(tmp_path / "runs/dcgan").close()
+    run._lock(tmp_path / "runs/dcgan").close()
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(command, refused, quick):
@@ -414,19 +553,25 @@ def test_a_loss_that_is_not_finite_stops_the_run(command, refused, quick):
         assert "error: g_loss is" in line and "--learning-rate" in line
 
 
-def test_weights_that_the_last_step_has_spoilt_are_not_saved(command, refused, quick, monkeypatch):
+def test_weights_that_the_last_step_has_spoilt_are_not_saved(
+    command, refused, quick, monkeypatch
+):
     """The losses of that step are still finite."""
 
     def spoil(gan, value):
         gan.steps += 1
         if gan.steps == 6:
-            gan.generator.trainable_variables[0].assign(gan.generator.trainable_variables[0] * value)
+            gan.generator.trainable_variables[0].assign(
+                gan.generator.trainable_variables[0] * value
+            )
         return {"g_loss": 0.0}
 
     assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
     for value in (np.nan, np.inf):
         with monkeypatch.context() as patch:
-            patch.setattr(dcgan.DCGAN, "train_step", lambda gan, _, value=value: spoil(gan, value))
+            patch.setattr(
+                dcgan.DCGAN, "train_step", lambda gan, _, value=value: spoil(gan, value)
+            )
             assert "no longer numbers" in refused(dcgan, "--epochs", 2)
     status, out, _ = command(dcgan, "--epochs", 2)
     assert status == 0 and "going on after epoch 1\n" in out
@@ -445,17 +590,22 @@ def test_generate_and_interpolate(command, refused, tmp_path):
     assert "train it first" in refused(dcgan, "--generate", 4)
     command(dcgan, "--epochs", 1, *TINY)
     assert command(dcgan, "--generate", 4)[0] == 0
-    assert iio.imread(tmp_path / "runs/dcgan/output.png").shape[:2] == (2 * 30 + 2, 2 * 30 + 2)
-    assert command(dcgan, "--interpolate", 5, "--seed", 3, "--output", "row.png")[0] == 0
-    assert iio.imread(tmp_path / "row.png").shape[:2] == (32, 5 * 30 + 2)
+    side = 3 * 28 + 2  # pixels of images are repeated
+    output = iio.imread(tmp_path / "runs/dcgan/output.png")
+    assert output.shape[:2] == (2 * side + 2, 2 * side + 2)
+    assert (
+        command(dcgan, "--interpolate", 5, "--seed", 3, "--output", "row.png")[0] == 0
+    )
+    assert iio.imread(tmp_path / "row.png").shape[:2] == (side + 2, 5 * side + 2)
     assert ".png" in refused(dcgan, "--generate", 4, "--output", "a.jpg")
-    assert "folder that exists" in refused(dcgan, "--generate", 4, "--output", "nowhere/a.png")
+    assert "a folder that exists" in refused(
+        dcgan, "--generate", 4, "--output", "nowhere/a.png"
+    )
     assert "leave one of them out" in refused(dcgan, "--generate", 4, "--fresh")
     assert "give one of them" in refused(dcgan, "--generate", 4, "--evaluate")
     weights = ["--weights", "runs/dcgan/generator.keras", *TINY]
-    assert "--channels 1 or 3" in refused(dcgan, "--generate", 4, *weights)
-    assert command(dcgan, "--generate", 4, *weights, "--channels", 1, "--output", "a.png")[0] == 0
-    assert command(dcgan, "--generate", 4, *weights, "--channels", 1, "--run", "none/yet")[0] == 0
+    assert command(dcgan, "--generate", 4, *weights, "--output", "a.png")[0] == 0
+    assert command(dcgan, "--generate", 4, *weights, "--run", "none/yet")[0] == 0
     assert (tmp_path / "none/yet/output.png").exists()
 
 
@@ -467,13 +617,32 @@ def test_evaluate(command, tmp_path, monkeypatch):
     command(dcgan, "--epochs", 1, *TINY, "--data", "set.npz")
     status, out, _ = command(dcgan, "--evaluate")
     result = json.loads((tmp_path / "runs/dcgan/evaluation.json").read_text())
-    assert status == 0 and set(result) == {"samples", "untrained", "real (test)"} and "frechet" in out
-    assert result["real (test)"]["copies %"] == 0 and result["samples"]["spread"] < result["real (test)"]["spread"]
-    assert 0 <= result["samples"]["least class %"] <= 34 and result["samples"]["frechet"] > 0
+    assert (
+        status == 0
+        and set(result) == {"samples", "untrained", "real (test)"}
+        and "frechet" in out
+    )
+    assert (
+        result["real (test)"]["copies %"] == 0
+        and result["samples"]["spread"] < result["real (test)"]["spread"]
+    )
+    assert (
+        0 <= result["samples"]["min class %"] <= 34 and result["samples"]["frechet"] > 0
+    )
     np.save(tmp_path / "unlabelled.npy", x)
     assert command(dcgan, "--evaluate", "unlabelled.npy")[0] == 0
     assert "accuracy" not in (tmp_path / "runs/dcgan/evaluation.json").read_text()
-    command(dcgan, "--epochs", 1, "--filters", 4, "--steps-per-epoch", 1, "--run", "unlabelled")
+    command(
+        dcgan,
+        "--epochs",
+        1,
+        "--filters",
+        4,
+        "--steps-per-epoch",
+        1,
+        "--run",
+        "unlabelled",
+    )
     assert command(dcgan, "--evaluate", "--run", "unlabelled")[0] == 0
 
 
@@ -485,7 +654,7 @@ def test_evaluate(command, tmp_path, monkeypatch):
         (["--data", "nowhere"], "there is no data set or path 'nowhere'"),
         (["--data", "empty"], "no images in the folder"),
         (["--data", "texts"], "no images in the folder"),
-        (["--data", "wrong"], "1 of 1 images are damaged"),
+        (["--data", "wrong", "--batch-size", "1"], "1 of 1 images are damaged"),
         (["--data", "a.txt"], "neither a folder, nor"),
         (["--data", "tiny", "--batch-size", "1"], "it has only 3x3 pixels"),
         (["--data", "damaged.zip"], "not a readable zip"),
@@ -497,8 +666,8 @@ def test_evaluate(command, tmp_path, monkeypatch):
         (["--data", "floats.npy"], "should hold one uint8 array"),
         (["--data", "wide.npy"], "1 or 3]) are needed"),
         (["--data", "damaged.npz"], "can't be read"),
-        (["--size", "30"], "--size 28, 32"),
-        (["--batch-size", "81"], "81 is larger than the 80 images"),
+        (["--size", "30"], "use a size of 28, 32"),
+        (["--batch-size", "9001"], "9001 is larger than the 9000 images"),
         (["--batch-size", "-1"], "--batch-size: -1"),
         (["--epochs", "0"], "--epochs: 0"),
         (["--epochs", "many"], "--epochs"),
@@ -560,14 +729,27 @@ def test_colour_pictures_from_a_folder_with_one_bad_file(command, folder, tmp_pa
     (folder / "broken.jpg").write_bytes(b"\xff\xd8 broken")
     Image.new("L", (50, 40), 128).save(folder / "grey.png")
     with pytest.warns(UserWarning, match="broken.jpg"):
-        status, _, _ = command(dcgan, "--epochs", 1, *TINY, "--data", folder, "--steps-per-epoch", 9, "--channels", 3)
+        status, _, _ = command(
+            dcgan,
+            "--epochs",
+            1,
+            *TINY,
+            "--data",
+            folder,
+            "--steps-per-epoch",
+            9,
+            "--channels",
+            3,
+        )
     assert status == 0
     assert iio.imread(tmp_path / "runs/dcgan/samples/epoch_0001.png").shape[2] == 3
 
 
 def test_what_the_shell_adds_to_a_folder(command, folder):
     for name in (folder, f"{folder}/", folder):
-        assert command(dcgan, "--epochs", 1, *TINY, "--data", name, "--run", "run")[0] == 0
+        assert (
+            command(dcgan, "--epochs", 1, *TINY, "--data", name, "--run", "run")[0] == 0
+        )
 
 
 @pytest.mark.usefixtures("eager")
@@ -592,14 +774,20 @@ def test_a_mistake_in_a_changed_save_keeps_its_trace(command, monkeypatch):
 @pytest.mark.usefixtures("eager")
 def test_what_a_kill_left_half_written_is_removed(command, tmp_path):
     assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
-    for name in ("generator.keras.123.new", "samples/epoch_0001.png.4.new", "notes.2024.new"):
+    for name in (
+        "generator.keras.123.new",
+        "samples/epoch_0001.png.4.new",
+        "notes.2024.new",
+    ):
         (tmp_path / "runs/dcgan" / name).write_text("half")
     (tmp_path / "runs/dcgan/checkpoint.new").mkdir()
     with warnings.catch_warnings():
         warnings.filterwarnings("error", ".*is damaged")
         assert command(dcgan, "--epochs", 1, *TINY)[0] == 0
     (tmp_path / "runs/dcgan/checkpoint.new").rmdir()
-    assert [file.name for file in (tmp_path / "runs").rglob("*.new")] == ["notes.2024.new"]
+    assert [file.name for file in (tmp_path / "runs").rglob("*.new")] == [
+        "notes.2024.new"
+    ]
 
 
 def test_options_that_are_none(refused, tmp_path):

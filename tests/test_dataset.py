@@ -9,8 +9,8 @@ import pytest
 from conftest import noise
 from PIL import Image, ImageOps
 
-from zoo import dataset, sources
-from zoo.dataset import DataError, load
+from zoo.common import dataset, sources
+from zoo.common.dataset import DataError, load
 
 
 def batches(images, epoch):
@@ -18,7 +18,9 @@ def batches(images, epoch):
     return [images[i] for i in range(len(images))]
 
 
-@pytest.mark.parametrize("source, channels", [("photos", 3), ("scenes", 3), ("faces", 1), ("textures", 1)])
+@pytest.mark.parametrize(
+    "source, channels", [("photos", 3), ("faces", 1), ("textures", 1)]
+)
 def test_embedded_sets_need_no_download(source, channels):
     images = load(source, size=32, batch_size=4)
     assert images.shape == (32, 32, channels)
@@ -29,7 +31,10 @@ def test_embedded_sets_need_no_download(source, channels):
 
 @pytest.mark.parametrize("source", ["photos", "faces", "textures"])
 def test_halves_share_no_picture(source):
-    train, test, both = (load(source, 32, batch_size=1, split=split) for split in ("train", "test", "all"))
+    train, test, both = (
+        load(source, 32, batch_size=1, split=split)
+        for split in ("train", "test", "all")
+    )
     assert train.count + test.count == both.count
     seen = {picture.tobytes() for picture in train.take(1000)}
     assert not seen & {picture.tobytes() for picture in test.take(1000)}
@@ -40,7 +45,8 @@ def test_a_batch_is_a_function_of_seed_epoch_and_step(folder):
     epochs = [batches(first, e) for e in range(2)]
     again = load(folder, 24, batch_size=4, crop="random", flip=True, seed=5)
     again.epoch = 1
-    np.testing.assert_array_equal(again[3], epochs[1][3])  # out of order, in another object, cold cache
+    # Out of order, in another object, cold cache.
+    np.testing.assert_array_equal(again[3], epochs[1][3])
     np.testing.assert_array_equal(again[0], epochs[1][0])
     assert not np.array_equal(epochs[0][0], epochs[1][0])
     other = load(folder, 24, batch_size=4, crop="random", flip=True, seed=6)
@@ -48,12 +54,24 @@ def test_a_batch_is_a_function_of_seed_epoch_and_step(folder):
 
 
 @pytest.mark.parametrize("count, size, crop", [(1, 24, "random"), (40, 60, "center")])
-def test_each_step_epoch_and_seed_has_its_own_cuts_and_order(count, size, crop, tmp_path):
+def test_each_step_epoch_and_seed_has_its_own_cuts_and_order(
+    count, size, crop, tmp_path
+):
     np.save(tmp_path / "a.npy", noise(count, 60, 60))
     seen = []
     for seed in (0, 1):
-        images = load(tmp_path / "a.npy", size, batch_size=count, split="all", crop=crop, steps=2, seed=seed)
-        seen += [batch.tobytes() for epoch in (0, 1) for batch in batches(images, epoch)]
+        images = load(
+            tmp_path / "a.npy",
+            size,
+            batch_size=count,
+            split="all",
+            crop=crop,
+            steps=2,
+            seed=seed,
+        )
+        seen += [
+            batch.tobytes() for epoch in (0, 1) for batch in batches(images, epoch)
+        ]
     assert len(set(seen)) == 8
 
 
@@ -92,7 +110,10 @@ def test_fit_takes_it(folder):
 
 def test_flip_mirrors_about_half():
     train = load("faces", 25, batch_size=80, flip=True)
-    plain = {picture.tobytes() for picture in (train.take(80) / np.float32(127.5) - 1).astype(np.float32)}
+    plain = {
+        picture.tobytes()
+        for picture in (train.take(80) / np.float32(127.5) - 1).astype(np.float32)
+    }
     same = sum(picture.tobytes() in plain for picture in train[0])
     assert 20 < same < 60
 
@@ -102,9 +123,13 @@ def test_take_cuts_the_middle_and_mirrors_nothing(channels, flip, jitter, tmp_pa
     picture = noise(1, 40, 40, channels)
     np.save(tmp_path / "a.npy", picture)
     for size, crop in ((20, "random"), (40 // jitter, "center")):
-        images = load(tmp_path / "a.npy", size, split="all", crop=crop, flip=flip, jitter=jitter)
+        images = load(
+            tmp_path / "a.npy", size, split="all", crop=crop, flip=flip, jitter=jitter
+        )
         edge = (40 - size) // 2
-        np.testing.assert_array_equal(images.take(1), picture[:, edge : 40 - edge, edge : 40 - edge])
+        np.testing.assert_array_equal(
+            images.take(1), picture[:, edge : 40 - edge, edge : 40 - edge]
+        )
 
 
 def test_every_place_may_be_cut_out(tmp_path):
@@ -119,46 +144,65 @@ def test_every_place_may_be_cut_out(tmp_path):
     + [("zoom", (600, 600), 20), ("random", (20, 20), 40)],
 )
 def test_other_sizes_are_bicubic_and_keep_the_aspect(crop, shape, size, tmp_path):
-    picture = np.kron(noise(shape[0] // 10, shape[1] // 10), np.ones((10, 10), np.uint8))
+    picture = np.kron(
+        noise(shape[0] // 10, shape[1] // 10), np.ones((10, 10), np.uint8)
+    )
     np.save(tmp_path / "a.npy", picture[None])
-    made = load(tmp_path / "a.npy", size, split="all", crop=crop).take(1)[0, ..., 0].astype(int)
-    expected = ImageOps.fit(Image.fromarray(picture), (size, size), Image.Resampling.BICUBIC)
-    assert np.abs(made - expected).max() <= (12 if shape[0] > 80 else 0)  # those are shrunk twice
+    made = (
+        load(tmp_path / "a.npy", size, split="all", crop=crop)
+        .take(1)[0, ..., 0]
+        .astype(int)
+    )
+    expected = ImageOps.fit(
+        Image.fromarray(picture), (size, size), Image.Resampling.BICUBIC
+    )
+    # Those are shrunk twice.
+    assert np.abs(made - expected).max() <= (12 if shape[0] > 80 else 0)
 
 
 def test_random_crops_of_a_jpeg_keep_its_scale(tmp_path):
     Image.fromarray(noise(200, 200)).save(tmp_path / "a.jpg")
     with Image.open(tmp_path / "a.jpg") as image:
         expected = np.asarray(image)[88:112, 88:112]
-    np.testing.assert_array_equal(load(tmp_path, 24, split="all", crop="random").take(1)[0, ..., 0], expected)
+    np.testing.assert_array_equal(
+        load(tmp_path, 24, split="all", crop="random").take(1)[0, ..., 0], expected
+    )
 
 
 def test_the_cache_is_bounded(folder, monkeypatch):
     monkeypatch.setattr(dataset, "CACHE_BYTES", 5 * 24 * 24 * 3)
     images, opened = load(folder, 24, batch_size=27), []
     find = images.items.open
-    monkeypatch.setattr(images.items, "open", lambda index: opened.append(index) or find(index))
+    monkeypatch.setattr(
+        images.items, "open", lambda index: opened.append(index) or find(index)
+    )
     batches(images, 0)
     batches(images, 1)
     assert len(opened) == 27 + 27 - 5
 
 
 def test_zip_and_folder_give_the_same_images(folder, tmp_path):
-    for i, name in ((0, "z.JPG"), (6, "y.jpeg")):  # after inner/, and before it in a folder's own list
+    # After inner/, and before it in a folder's own list.
+    for i, name in ((0, "z.JPG"), (6, "y.jpeg")):
         (folder / f"{i:02d}.jpg").rename(folder / name)
     archive = shutil.make_archive(tmp_path / "all", "zip", folder)
     a, b = (load(source, 24, split="all") for source in (folder, archive))
     assert a.count == b.count == 30
     np.testing.assert_array_equal(a.take(99), b.take(99))
     assert a.items.names == sorted(a.items.names)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["all.zip", "pictures"]  # nothing was unpacked
+    # Nothing was unpacked.
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["all.zip", "pictures"]
 
 
 def test_what_systems_hide_is_left_out(folder, tmp_path):
     for name in (".thumbnails", "__MACOSX"):
         shutil.copytree(folder / "inner", folder / name)
     archive = shutil.make_archive(tmp_path / "all", "zip", folder)
-    assert load(folder, 24, split="all").count == load(archive, 24, split="all").count == 30
+    assert (
+        load(folder, 24, split="all").count
+        == load(archive, 24, split="all").count
+        == 30
+    )
 
 
 @pytest.mark.parametrize("val", ["val", "valid", "validation"])
@@ -169,7 +213,9 @@ def test_folder_with_halves(val, folder, tmp_path):
     assert load(tmp_path / "set", 24, split="test", batch_size=1).count == 15
 
 
-@pytest.mark.parametrize("count, test", [(1, 0), (2, 1), (9, 1), (10, 1), (19, 1), (20, 2), (45, 4)])
+@pytest.mark.parametrize(
+    "count, test", [(1, 0), (2, 1), (9, 1), (10, 1), (19, 1), (20, 2), (45, 4)]
+)
 def test_what_is_held_out(count, test, tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((count, 8, 8), np.uint8))
     assert load(tmp_path / "a.npy", 8).count == count - test
@@ -184,9 +230,18 @@ def test_what_is_held_out(count, test, tmp_path):
 def test_arrays(shape, tmp_path):
     pictures = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     np.save(tmp_path / "a.npy", pictures)
-    np.savez(tmp_path / "b.npz", x_train=pictures, x_test=pictures[:5], y_train=np.arange(20), y_test=np.arange(5))
+    np.savez(
+        tmp_path / "b.npz",
+        x_train=pictures,
+        x_test=pictures[:5],
+        y_train=np.arange(20),
+        y_test=np.arange(5),
+    )
     assert load(tmp_path / "a.npy", 24, batch_size=2).count == 18
-    train, test = (load(tmp_path / "b.npz", 24, batch_size=2, split=split) for split in ("train", "test"))
+    train, test = (
+        load(tmp_path / "b.npz", 24, batch_size=2, split=split)
+        for split in ("train", "test")
+    )
     assert (train.count, test.count) == (20, 5)
     np.testing.assert_array_equal(train.labels, np.arange(20))
     both = load(tmp_path / "b.npz", 24, split="all")
@@ -209,8 +264,11 @@ def save_as(kind, path):
         exif[274] = 8
         image.rotate(-90, expand=True).save(path / "a.png", exif=exif)
     elif kind == "alpha":
-        rgba = np.dstack([np.full((20, 40, 3), 50, np.uint8), np.full((20, 40), 255, np.uint8)])
-        rgba[:, 20:, 3] = round(255 * (1 - 150 / 205))  # so much white shines through that 50 becomes 200
+        rgba = np.dstack(
+            [np.full((20, 40, 3), 50, np.uint8), np.full((20, 40), 255, np.uint8)]
+        )
+        # So much white shines through that 50 becomes 200.
+        rgba[:, 20:, 3] = round(255 * (1 - 150 / 205))
         Image.fromarray(rgba).save(path / "a.png")
     elif kind == "grey alpha":
         image.convert("LA").save(path / "a.png")
@@ -224,27 +282,46 @@ def save_as(kind, path):
         image.save(path / f"a.{kind}")
 
 
-KINDS = ["png", "pgm", "webp", "bmp", "16-bit", "exif", "alpha", "grey alpha", "palette", "CMYK", "bilevel"]
+KINDS = [
+    "png",
+    "pgm",
+    "webp",
+    "bmp",
+    "16-bit",
+    "exif",
+    "alpha",
+    "grey alpha",
+    "palette",
+    "CMYK",
+    "bilevel",
+]
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_image(kind, channels, tmp_path):
     save_as(kind, tmp_path)
-    picture = load(tmp_path, 20, channels, batch_size=1, split="all").take(1)[0].astype(int)
+    picture = (
+        load(tmp_path, 20, channels, batch_size=1, split="all").take(1)[0].astype(int)
+    )
     dark, light = (0, 255) if kind == "bilevel" else (50, 200)
     assert picture.shape == (20, 20, channels)
     assert abs(picture[:, :9] - dark).max() < 8
     assert abs(picture[:, 11:] - light).max() < 8
 
 
-@pytest.mark.parametrize("kind, channels", [("pgm", 1), ("16-bit", 1), ("grey alpha", 1), ("bilevel", 1), ("alpha", 3)])
+@pytest.mark.parametrize(
+    "kind, channels",
+    [("pgm", 1), ("16-bit", 1), ("grey alpha", 1), ("bilevel", 1), ("alpha", 3)],
+)
 def test_channels_are_those_of_the_first_image(kind, channels, tmp_path):
     save_as(kind, tmp_path)
     assert load(tmp_path, 20, split="all").shape == (20, 20, channels)
 
 
-@pytest.mark.parametrize("values", [np.array([0, 65535], np.uint16), np.array([-9, 70_000], np.int32)])
+@pytest.mark.parametrize(
+    "values", [np.array([0, 65535], np.uint16), np.array([-9, 70_000], np.int32)]
+)
 def test_the_ends_of_deep_greys(values, tmp_path):
     Image.fromarray(values.repeat(200).reshape(20, 20)).save(tmp_path / "a.tif")
     picture = load(tmp_path, 20, split="all").take(1)[0]
@@ -265,7 +342,12 @@ def test_postscript_is_not_run(source, tmp_path):
         (tmp_path / place / "page.jpg").write_bytes(page)
     shutil.make_archive(tmp_path / "set", "zip", tmp_path / "set")
     with pytest.raises(DataError, match="cannot identify"):
-        load(tmp_path / source, 24, split="all", domain="AB" if source == "pairs" else None)[0]
+        load(
+            tmp_path / source,
+            24,
+            split="all",
+            domain="AB" if source == "pairs" else None,
+        )[0]
 
 
 def test_a_damaged_file_is_skipped_with_one_warning(folder):
@@ -331,27 +413,46 @@ def test_a_bomb_of_an_array_is_not_unpacked(tmp_path, monkeypatch):
 
 def pair(i, size=40):
     """A picture of blocks, and its negative."""
-    blocks = np.random.default_rng(i).integers(0, 256, (size // 8, size // 8, 3), np.uint8)
+    blocks = np.random.default_rng(i).integers(
+        0, 256, (size // 8, size // 8, 3), np.uint8
+    )
     a = np.kron(blocks, np.ones((8, 8, 1), np.uint8))
     return a, 255 - a
 
 
 @pytest.fixture
 def paired(tmp_path):
-    """The same 20 pairs in folders: `sides`, side by side, in two halves, and `folders`, A and B."""
+    """The same 20 pairs in folders.
+
+    `sides`, side by side, in two halves, and `folders`, A and B.
+    """
     for i in range(20):
         a, b = pair(i)
         half = "train" if i < 15 else "test"
-        for path, image in ((f"sides/{half}", np.hstack([a, b])), ("folders/A", a), ("folders/B/", b)):
+        for path, image in (
+            (f"sides/{half}", np.hstack([a, b])),
+            ("folders/A", a),
+            ("folders/B/", b),
+        ):
             (tmp_path / path).mkdir(parents=True, exist_ok=True)
             iio.imwrite(tmp_path / path / f"{i:02d}.png", image)
     return tmp_path
 
 
-@pytest.mark.parametrize("crop, jitter", [("random", 1), ("center", 286 / 256), ("zoom", 1)])
+@pytest.mark.parametrize(
+    "crop, jitter", [("random", 1), ("center", 286 / 256), ("zoom", 1)]
+)
 @pytest.mark.parametrize("source", ["sides", "folders"])
 def test_both_of_a_pair_are_cut_and_mirrored_alike(source, crop, jitter, paired):
-    images = load(paired / source, 24, batch_size=8, crop=crop, jitter=jitter, flip=True, domain="AB")
+    images = load(
+        paired / source,
+        24,
+        batch_size=8,
+        crop=crop,
+        jitter=jitter,
+        flip=True,
+        domain="AB",
+    )
     assert images.shape == (24, 24, 6)
     batch = images[0]
     assert np.abs(batch[..., :3] + batch[..., 3:]).max() <= 2.1 / 127.5
@@ -373,10 +474,17 @@ def test_pairs_in_every_layout_are_the_same(paired):
         assert len(found) == 20 and found == (everything or found)
         everything = found
         for domain, channels in (("A", slice(0, 3)), ("B", slice(3, 6))):
-            alone = load(paired / source, 40, split="all", batch_size=1, domain=domain).take(20)
-            np.testing.assert_array_equal(np.sort(images.take(20)[..., channels], 0), np.sort(alone, 0))
+            alone = load(
+                paired / source, 40, split="all", batch_size=1, domain=domain
+            ).take(20)
+            np.testing.assert_array_equal(
+                np.sort(images.take(20)[..., channels], 0), np.sort(alone, 0)
+            )
     for source in ("sides", "both"):
-        counts = [load(paired / source, 40, split=split, domain="AB").count for split in ("train", "test")]
+        counts = [
+            load(paired / source, 40, split=split, domain="AB").count
+            for split in ("train", "test")
+        ]
         assert counts == [15, 5]
 
 
@@ -384,14 +492,28 @@ def test_domains_without_pairs(paired):
     for name, source in (("trainA", "A"), ("trainB", "B"), ("testB", "B")):
         shutil.copytree(paired / "folders" / source, paired / "two" / name)
     (paired / "two/trainA/00.png").unlink()
-    counts = {(d, s): load(paired / "two", 24, split=s, domain=d).count for d in "AB" for s in ("train", "test", "all")}
-    assert counts["B", "train"] == counts["B", "test"] == 20 and counts["B", "all"] == 40
-    assert (counts["A", "train"], counts["A", "test"], counts["A", "all"]) == (18, 1, 19)  # no testA: every tenth
+    counts = {
+        (d, s): load(paired / "two", 24, split=s, domain=d).count
+        for d in "AB"
+        for s in ("train", "test", "all")
+    }
+    assert (
+        counts["B", "train"] == counts["B", "test"] == 20 and counts["B", "all"] == 40
+    )
+    # No testA: every tenth.
+    assert (counts["A", "train"], counts["A", "test"], counts["A", "all"]) == (
+        18,
+        1,
+        19,
+    )
     with pytest.raises(DataError, match="no pairs"):
         load(paired / "two", 24, domain="AB")
 
 
-@pytest.mark.parametrize("size, wrong", [((81, 40), "81 pixels is odd"), ((40, 40), "40x40 and 80x40, not equally")])
+@pytest.mark.parametrize(
+    "size, wrong",
+    [((81, 40), "81 pixels is odd"), ((40, 40), "40x40 and 80x40, not equally")],
+)
 def test_pairs_of_unequal_pictures(size, wrong, paired):
     for file in ("sides/train/00.png", "folders/A/00.png"):
         Image.new("RGB", size).save(paired / file)
@@ -402,26 +524,33 @@ def test_pairs_of_unequal_pictures(size, wrong, paired):
 
 
 def test_whole_pairs(paired):
-    whole = list(load(paired / "sides", 24, split="test", domain="AB", batch_size=1).whole())
+    whole = list(
+        load(paired / "sides", 24, split="test", domain="AB", batch_size=1).whole()
+    )
     assert len(whole) == 5 and whole[0].shape == (40, 40, 6)
     np.testing.assert_array_equal(whole[0], np.dstack(pair(15)))
 
 
 def test_zoom_goes_from_the_size_to_the_whole_picture(tmp_path):
-    ramp = np.broadcast_to(np.arange(0, 240, 2, dtype=np.uint8)[None, :, None], (120, 120, 3))
+    ramp = np.broadcast_to(
+        np.arange(0, 240, 2, dtype=np.uint8)[None, :, None], (120, 120, 3)
+    )
     iio.imwrite(tmp_path / "ramp.png", ramp)
     images = load(tmp_path, 24, batch_size=50, split="all", crop="zoom")
     spans = (images[0][:, 0, -1, 0] - images[0][:, 0, 0, 0]) * 127.5
     assert 45 < spans.min() < 90 and 180 < spans.max() < 240
     whole = images.take(1)[0]
     assert whole[0, 0, 0] < 10 and whole[0, -1, 0] > 228
-    batch = load(tmp_path, 40, batch_size=50, split="all", crop="zoom")[0]  # with four times 40 it would be enlarged
+    # With four times 40 it would be enlarged.
+    batch = load(tmp_path, 40, batch_size=50, split="all", crop="zoom")[0]
     assert ((batch[:, 0, -1, 0] - batch[:, 0, 0, 0]) * 127.5).min() > 75
 
 
 @pytest.mark.parametrize("side", [480, 960])
 def test_zoom_cuts_no_mere_details_out_of_a_large_picture(side, tmp_path):
-    ramp = np.broadcast_to((np.arange(side) * 240 // side).astype(np.uint8)[None, :, None], (side, side, 3))
+    ramp = np.broadcast_to(
+        (np.arange(side) * 240 // side).astype(np.uint8)[None, :, None], (side, side, 3)
+    )
     iio.imwrite(tmp_path / "ramp.jpg", ramp, quality=95)
     batch = load(tmp_path, 24, batch_size=50, split="all", crop="zoom")[0]
     spans = (batch[:, 0, -1, 0] - batch[:, 0, 0, 0]) * 127.5
@@ -456,14 +585,19 @@ def test_links_that_lead_back_are_followed_once(folder):
 def test_a_strip_is_not_enlarged(size, folder):
     Image.new("RGB", size).save(folder / "strip.png")
     images = load(folder, 96, batch_size=31, crop="random", split="all")
-    with pytest.warns(UserWarning, match="strip.png can't be used: it is a strip of {}x{} pixels".format(*size)):
+    with pytest.warns(
+        UserWarning,
+        match="strip.png can't be used: it is a strip of {}x{} pixels".format(*size),
+    ):
         assert images[0].shape == (31, 96, 96, 3)
 
 
 def test_whole_leaves_out_what_is_damaged_or_too_small(folder):
     Image.new("RGB", (40, 9)).save(folder / "low.png")
     images = load(folder, 24, split="all")
-    with pytest.warns(UserWarning, match="low.png can't be used: it has only 40x9 pixels"):
+    with pytest.warns(
+        UserWarning, match="low.png can't be used: it has only 40x9 pixels"
+    ):
         assert len(list(images.whole(least=16))) == 30
 
 
@@ -479,10 +613,14 @@ def test_a_lack_of_memory_is_no_damage(folder, monkeypatch):
         next(images.whole())
 
 
-@pytest.mark.parametrize("labels", [np.eye(10, dtype=int)[:9], np.arange(8), np.linspace(0, 1, 9)])
+@pytest.mark.parametrize(
+    "labels", [np.eye(10, dtype=int)[:9], np.arange(8), np.linspace(0, 1, 9)]
+)
 def test_labels_that_fit_no_images(labels, tmp_path):
     x = np.zeros((9, 24, 24), np.uint8)
-    np.savez(tmp_path / "set.npz", x_train=x, y_train=labels, x_test=x, y_test=np.arange(9))
+    np.savez(
+        tmp_path / "set.npz", x_train=x, y_train=labels, x_test=x, y_test=np.arange(9)
+    )
     with pytest.raises(DataError, match="each image needs one integer"):
         load(tmp_path / "set.npz", 24)
 
@@ -494,12 +632,14 @@ def test_a_stray_file_in_an_npz(tmp_path):
     assert load(tmp_path / "set.npz", 24, split="all").count == 9
 
 
-def test_a_zip_of_two_domains_has_to_be_unpacked(folder, tmp_path):
+def test_a_zip_of_two_domains(folder, tmp_path):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         for i, file in enumerate(sorted(folder.rglob("*.png"))):
             archive.write(file, f"set/train{'AB'[i % 2]}/{file.name}")
-    with pytest.raises(DataError, match="unpack it"):
-        load(tmp_path / "set.zip", 24, domain="A")
+    for domain in "AB":
+        assert load(tmp_path / "set.zip", 24, split="all", domain=domain).count == 10
+    with pytest.raises(DataError, match="no pairs"):
+        load(tmp_path / "set.zip", 24, domain="AB")
     assert load(tmp_path / "set.zip", 24, split="all").count == 20
 
 
@@ -516,22 +656,31 @@ def test_a_zip_with_halves(folder, tmp_path):
     for under in ("", "set/"):
         with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
             for i, file in enumerate(files):
-                archive.write(file, f"{under}{'val' if i < 4 else 'train'}/{i:02d}{file.suffix}")
+                archive.write(
+                    file, f"{under}{'val' if i < 4 else 'train'}/{i:02d}{file.suffix}"
+                )
             archive.writestr(f"{under}train/._00.png", b"what a Mac adds")
-        train, test, whole = (load(tmp_path / "set.zip", 24, split=split) for split in ("train", "test", "all"))
-        assert test.count == 4 and train.count == len(files) - 4 and whole.count == len(files)
+        train, test, whole = (
+            load(tmp_path / "set.zip", 24, split=split)
+            for split in ("train", "test", "all")
+        )
+        assert (
+            test.count == 4
+            and train.count == len(files) - 4
+            and whole.count == len(files)
+        )
         assert all("val/" in name for name in test.items.names)
 
 
 @pytest.mark.parametrize(
     "folders, message",
     [
-        (["trainA", "testB"], "has no folder trainB"),
-        (["trainB"], "has no folder trainA"),
-        (["testA", "testB"], "has no folder trainA"),
-        (["A"], "a folder A alone"),
-        (["train/B", "test/B"], "a folder B alone"),
-        (["A/train", "A/test", "B/train", "B/test"], "make them train/A"),
+        (["trainA", "testB"], "has no folder B or trainB"),
+        (["trainB"], "has no folder A or trainA"),
+        (["testA", "testB"], "has no folder A or trainA"),
+        (["A"], "has no folder B or trainB"),
+        (["train/B", "test/B"], "has no folder A or trainA"),
+        (["one", "two"], "'one' and 'two' with files of equal names"),
     ],
 )
 def test_domains_that_are_not_whole(folders, message, tmp_path):
@@ -542,6 +691,124 @@ def test_domains_that_are_not_whole(folders, message, tmp_path):
     with pytest.raises(DataError, match=message):
         for domain in "AB":
             load(tmp_path, 24, domain=domain)
+
+
+@pytest.mark.parametrize(
+    "a, b",
+    [
+        ("A", "B"),
+        ("train/a", "train/b"),
+        ("A/train", "B/train"),
+        ("trainA", "trainB"),
+        ("train_A", "train_B"),
+        ("train-a", "train-b"),
+        ("input", "target"),
+        ("set/Images", "set/Masks"),
+        ("val/source", "val/target"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_folders_of_pairs(a, b, packed, tmp_path):
+    for i in range(12):
+        for side, colour in ((a, (255, 0, 0)), (b, (0, 0, 255))):
+            (tmp_path / "set" / side).mkdir(parents=True, exist_ok=True)
+            ending = "png" if side == a or i % 2 else "bmp"  # names are enough
+            picture = Image.new("RGB", (48, 48), colour)
+            picture.save(tmp_path / "set" / side / f"{i:03}.{ending}")
+    source = tmp_path / "set"
+    if packed:
+        source = shutil.make_archive(tmp_path / "set", "zip", source)
+    pairs = load(source, 24, domain="AB", split="all").take(99)
+    assert pairs.shape == (12, 24, 24, 6) and (pairs == (255, 0, 0, 0, 0, 255)).all()
+    for domain, colour in (("A", (255, 0, 0)), ("B", (0, 0, 255))):
+        alone = load(source, 24, domain=domain, split="all").take(99)
+        assert alone.shape == (12, 24, 24, 3) and (alone == colour).all()
+
+
+def test_images_without_masks_are_one_domain(folder, tmp_path):
+    folder.rename(tmp_path / "images")
+    assert load(tmp_path, 24, split="all", domain="A").count == 30  # left halves
+
+
+def test_pairs_of_the_test_images_alone(tmp_path):
+    for place, names in (
+        ("trainA", "abc"),
+        ("trainB", "def"),
+        ("testA", "gh"),
+        ("testB", "gh"),
+    ):
+        (tmp_path / place).mkdir()
+        for name in names:
+            Image.new("RGB", (24, 24)).save(tmp_path / place / f"{name}.png")
+    assert load(tmp_path, 24, split="test", domain="AB").count == 2
+    with pytest.raises(DataError, match="no pairs"):
+        load(tmp_path, 24, domain="AB")
+    arrays = {f"train{side}": noise(9, 24, 24, 3) for side in "AB"}
+    arrays |= {f"test{side}": noise(4, 24, 24, 3, seed=ord(side)) for side in "AB"}
+    np.savez(tmp_path / "set.npz", **arrays)
+    pairs = load(tmp_path / "set.npz", 24, split="test", domain="AB").take(9)
+    np.testing.assert_array_equal(pairs[..., 3:], arrays["testB"])
+    assert load(tmp_path / "set.npz", 24, domain="B").count == 9
+    with pytest.raises(DataError, match="no pairs"):
+        load(tmp_path / "set.npz", 24, domain="AB")
+
+
+def test_images_under_any_ending(folder):
+    pictures = sorted(folder.rglob("*.png"))
+    for i, ending in enumerate((".jfif", ".jpe", "", ".dat", ".xyz")):
+        pictures[i].rename(pictures[i].with_suffix(ending))
+    (folder / "notes.txt").write_text("hello")
+    for name in ("a.heic", "b.HEIC", "c"):
+        (folder / name).write_bytes(b"not for Pillow")
+    for source in (folder, shutil.make_archive(folder, "zip", folder)):
+        images = load(source, 24, split="all")
+        assert images.count == 30
+        assert images.items.left_out == {".heic": 2, ".txt": 1, "no ending": 1}
+
+
+def test_what_lies_beside_the_splits_is_counted(folder, tmp_path):
+    for place in ("train", "val", "more"):
+        shutil.copytree(folder, tmp_path / "set" / place)
+    images = load(tmp_path / "set", 24)
+    assert images.count == 30
+    assert sum(images.items.left_out.values()) == 30
+
+
+def test_labels_of_sub_folders(tmp_path):
+    for place, level in (("cat", 10), ("dog", 200)):
+        (tmp_path / "set" / place).mkdir(parents=True)
+        for i in range(20):
+            picture = Image.new("L", (24, 24), level + i)
+            picture.save(tmp_path / "set" / place / f"{i}.png")
+    images = load(tmp_path / "set", 24, batch_size=8, labels="class", flip=True)
+    assert images.classes == ["cat", "dog"] and images.labels.shape == (images.count,)
+    shown, labels = images[1]
+    assert shown.shape == (8, 24, 24, 1) and labels.dtype == np.int32
+    np.testing.assert_array_equal(labels, shown[:, 0, 0, 0] > 0)
+    assert load(tmp_path / "set", 24).labels is None  # nobody asked
+    with pytest.raises(DataError, match="no labels 'hair': there are class"):
+        load(tmp_path / "set", 24, labels="hair")
+
+
+def test_labels_of_arrays(tmp_path):
+    x, y = noise(30, 24, 24), np.arange(30) % 3
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    images = load(tmp_path / "a.npz", 24, batch_size=5, labels="class")
+    shown, labels = images[0]
+    found = {picture.tobytes(): label for picture, label in zip(x, y, strict=True)}
+    levels = np.rint((shown[..., 0] + 1) * 127.5).astype(np.uint8)
+    assert [found[level.tobytes()] for level in levels] == labels.tolist()
+
+
+def test_labels_of_the_built_in_set():
+    train, test = (
+        load("avatars", 32, split=s, labels="hair") for s in ("train", "test")
+    )
+    assert (train.count, test.count) == (9000, 1000)
+    assert set(train.attributes) == {"hair", "skin", "glasses", "hat", "beard"}
+    assert len(train.classes) == 6 and set(train.labels) == set(test.labels) == set(
+        range(6)
+    )
 
 
 def test_runs_among_the_images_are_no_images(folder):
@@ -561,7 +828,10 @@ def test_capitals_of_folders_do_not_count(tmp_path):
         iio.imwrite(tmp_path / place / "x.png", np.full((24, 24, 3), level, np.uint8))
     for split, levels in (("train", (1, 2)), ("test", (3, 4))):
         both = load(tmp_path, 24, split=split, domain="AB").take(9)
-        assert both.shape == (1, 24, 24, 6) and (both[0, 0, 0, 0], both[0, 0, 0, 3]) == levels
+        assert (
+            both.shape == (1, 24, 24, 6)
+            and (both[0, 0, 0, 0], both[0, 0, 0, 3]) == levels
+        )
         assert load(tmp_path, 24, split=split).count == 2
 
 
@@ -571,13 +841,21 @@ def test_halves_in_a_zip_share_no_picture(name, folder, tmp_path):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         for i, file in enumerate(files):
             archive.write(file, name.format("Test" if i < 6 else "train", i))
-    train, test, whole = (load(tmp_path / "set.zip", 24, split=split) for split in ("train", "test", "all"))
+    train, test, whole = (
+        load(tmp_path / "set.zip", 24, split=split)
+        for split in ("train", "test", "all")
+    )
     assert (train.count, test.count, whole.count) == (len(files) - 6, 6, len(files))
-    assert not {x.tobytes() for x in train.take(99)} & {x.tobytes() for x in test.take(99)}
+    assert not {x.tobytes() for x in train.take(99)} & {
+        x.tobytes() for x in test.take(99)
+    }
 
 
 def test_halves_of_an_array_that_differ(tmp_path):
-    x = {"x_train": np.zeros((9, 32, 32), np.uint8), "x_test": np.zeros((9, 28, 28), np.uint8)}
+    x = {
+        "x_train": np.zeros((9, 32, 32), np.uint8),
+        "x_test": np.zeros((9, 28, 28), np.uint8),
+    }
     np.savez(tmp_path / "a.npz", **x)
     assert load(tmp_path / "a.npz", 24, split="test").count == 9
     with pytest.raises(DataError, match=r"\(9, 32, 32\) and test images \(9, 28, 28\)"):
@@ -585,8 +863,15 @@ def test_halves_of_an_array_that_differ(tmp_path):
 
 
 def test_labels_without_a_test_half(tmp_path):
-    np.savez(tmp_path / "a.npz", x_train=np.zeros((20, 8, 8), np.uint8), y_train=np.arange(20))
-    assert load(tmp_path / "a.npz", 24, batch_size=2, split="test").labels.tolist() == [9, 19]
+    np.savez(
+        tmp_path / "a.npz",
+        x_train=np.zeros((20, 8, 8), np.uint8),
+        y_train=np.arange(20),
+    )
+    assert load(tmp_path / "a.npz", 24, batch_size=2, split="test").labels.tolist() == [
+        9,
+        19,
+    ]
 
 
 def test_whole_takes_the_middle_of_what_is_too_large(tmp_path):
@@ -598,7 +883,9 @@ def test_whole_takes_the_middle_of_what_is_too_large(tmp_path):
     np.testing.assert_array_equal(next(images.whole()), picture)
 
 
-@pytest.mark.parametrize("choice", [{"split": "val"}, {"crop": "centre"}, {"domain": "ab"}])
+@pytest.mark.parametrize(
+    "choice", [{"split": "val"}, {"crop": "centre"}, {"domain": "ab"}]
+)
 def test_choices_that_there_are_not(choice, folder):
     (name, value), *_ = choice.items()
     with pytest.raises(DataError, match=f"{name} is '{value}', and can be"):

@@ -1,27 +1,43 @@
-"""The deblurrer's networks, blur and commands. Runs on every backend; tests/test_backends.py sees to that."""
+"""The deblurrer's networks, blur and commands.
+
+Runs on every backend; tests/test_backends.py sees to that.
+"""
 
 import json
-from types import SimpleNamespace
 
 import imageio.v3 as iio
 import keras
 import numpy as np
 import pytest
-from conftest import DEBLUR_TINY, alone, assert_moves, interrupted, one, same_state, values
-from keras import ops
+from conftest import (
+    DEBLUR_TINY,
+    interrupted,
+    same_state,
+    values,
+)
 from PIL import Image
 from scipy.ndimage import gaussian_filter
-from skimage import data
 
-from zoo import deblur, metrics
-from zoo.deblur import KINDS, Deblurrer, blur, build_discriminator, build_generator, draw_kernel
+from zoo import deblur
+from zoo.deblur import (
+    KINDS,
+    Deblurrer,
+    blur,
+    build_discriminator,
+    build_generator,
+    draw_kernel,
+)
 
 
 def tiny(**kwargs):
     keras.utils.set_random_seed(1)
-    gan = Deblurrer(**({"filters": 2, "size": 32} | kwargs))
-    last = gan.generator.get_layer("to_rgb")  # from zeros the layers before it would have no gradient
-    last.set_weights([np.random.default_rng(0).normal(0, 0.02, w.shape) for w in last.get_weights()])
+    networks = build_generator(2, kwargs.pop("skips", True)), build_discriminator(32, 2)
+    gan = Deblurrer(*networks, **({"jpeg": None, "noise": None} | kwargs))
+    # From zeros the layers before it would have no gradient.
+    last = gan.generator.get_layer("to_rgb")
+    last.set_weights(
+        [np.random.default_rng(0).normal(0, 0.02, w.shape) for w in last.get_weights()]
+    )
     return gan
 
 
@@ -30,18 +46,32 @@ def pictures(n, seed=0):
 
 
 def photo(height=40, width=56):
-    small = np.random.default_rng(0).integers(0, 256, (height // 8, width // 8, 3), np.uint8)
-    return np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC))
+    small = np.random.default_rng(0).integers(
+        0, 256, (height // 8, width // 8, 3), np.uint8
+    )
+    return np.asarray(
+        Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
+    )
 
 
 def test_parameter_counts():
-    # 5x5 kernels 3-64-128-256-512 and back; no biases before BN, which has 2 trainable numbers for each map.
-    encoder = 25 * (3 * 64 + 64 * 128 + 128 * 256 + 256 * 512) + 64 + 2 * (128 + 256 + 512)
-    decoder = 25 * (512 * 256 + 256 * 128 + 128 * 64 + 64 * 3) + 3 + 2 * (256 + 128 + 64)
+    # 5x5 kernels 3-64-128-256-512 and back; no biases before BN, which has 2 trainable
+    # numbers for each map.
+    encoder = (
+        25 * (3 * 64 + 64 * 128 + 128 * 256 + 256 * 512) + 64 + 2 * (128 + 256 + 512)
+    )
+    decoder = (
+        25 * (512 * 256 + 256 * 128 + 128 * 64 + 64 * 3) + 3 + 2 * (256 + 128 + 64)
+    )
     for skips in (True, False):
-        count = sum(int(np.prod(v.shape)) for v in build_generator(64, skips).trainable_variables)
+        count = sum(
+            int(np.prod(v.shape))
+            for v in build_generator(64, skips).trainable_variables
+        )
         assert count == encoder + decoder
-    count = sum(int(np.prod(v.shape)) for v in build_discriminator(64, 64).trainable_variables)
+    count = sum(
+        int(np.prod(v.shape)) for v in build_discriminator(64, 64).trainable_variables
+    )
     assert count == encoder + 4 * 4 * 512 + 1
 
 
@@ -53,7 +83,9 @@ def test_any_multiple_of_16_goes_through(skips):
 
 @pytest.mark.parametrize("sigma", [0.5, 1, 2.3])
 def test_gaussian_blur_is_scipys(sigma):
-    expected = gaussian_filter(photo().astype(float), (sigma, sigma, 0), radius=max(1, round(3 * sigma)))
+    expected = gaussian_filter(
+        photo().astype(float), (sigma, sigma, 0), radius=max(1, round(3 * sigma))
+    )
     ours = blur(photo(), deblur.gaussian_kernel(sigma))
     assert np.abs(ours - expected).max() <= 0.6
 
@@ -61,8 +93,12 @@ def test_gaussian_blur_is_scipys(sigma):
 def test_motion_blur_is_a_line():
     level = deblur.motion_kernel(7, 0)
     assert level.sum() == pytest.approx(1) and (level.sum(1) > 0).sum() == 1
-    np.testing.assert_allclose(level[len(level) // 2][level[len(level) // 2] > 0], 1 / 7)
-    np.testing.assert_allclose(deblur.motion_kernel(9, np.pi / 2), deblur.motion_kernel(9, 0).T, atol=1e-12)
+    np.testing.assert_allclose(
+        level[len(level) // 2][level[len(level) // 2] > 0], 1 / 7
+    )
+    np.testing.assert_allclose(
+        deblur.motion_kernel(9, np.pi / 2), deblur.motion_kernel(9, 0).T, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -71,49 +107,29 @@ def test_blur_keeps_shape_and_brightness_and_loses_detail(kind):
     blurred = blur(image, draw_kernel(kind, np.random.default_rng(0)))
     assert blurred.shape == image.shape and blurred.dtype == np.uint8
     assert abs(blurred.mean() - image.mean()) < 2
-    assert np.abs(np.diff(blurred.astype(int), axis=0)).mean() < np.abs(np.diff(image.astype(int), axis=0)).mean()
+    assert (
+        np.abs(np.diff(blurred.astype(int), axis=0)).mean()
+        < np.abs(np.diff(image.astype(int), axis=0)).mean()
+    )
     even = np.full((32, 32, 3), 77, np.uint8)
-    np.testing.assert_array_equal(blur(even, draw_kernel(kind, np.random.default_rng(0))), even)
-
-
-@pytest.mark.usefixtures("eager")
-def test_each_loss_moves_only_its_own_network(tmp_path):
-    gan = tiny()
-    gan.save(tmp_path)
-
-    def step(name, n=4):
-        alone(gan.combined, name)
-        ones = np.ones((n, 1))
-        targets = {"pixel": pictures(n, 1), "adversarial": ones, "real": ones, "fake": 0 * ones}
-        gan.combined.train_on_batch([pictures(n), pictures(n, 1)], targets)
-
-    for _ in range(2):
-        assert_moves(gan, step, generator=("pixel", "adversarial"), discriminator=("real", "fake"))
-        step("real", n=3)
-        gan = tiny()
-        gan.load(tmp_path)
-
-
-def test_one_discriminator_at_any_precision():
-    """D is as precise where it stays put as where it learns."""
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    gan = tiny()
-    logits = gan.combined([pictures(4), pictures(4, 1)], training=True)
-    np.testing.assert_array_equal(*(ops.convert_to_numpy(logits[name]) for name in ("adversarial", "fake")))
+    np.testing.assert_array_equal(
+        blur(even, draw_kernel(kind, np.random.default_rng(0))), even
+    )
 
 
 def test_without_adversarial_weight_d_rests():
     gan = tiny(adversarial_weight=0)
     before = gan.discriminator.get_weights()
     assert set(gan.train_step(pictures(4))) == {"g_loss", "pixel_loss"}
-    for x, y in zip(before, gan.discriminator.get_weights(), strict=True):  # the normalisation's means too
+    # The normalisation's means too.
+    for x, y in zip(before, gan.discriminator.get_weights(), strict=True):
         np.testing.assert_array_equal(x, y)
 
 
 def test_what_cannot_be_says_so():
-    with pytest.raises(ValueError, match="the kinds are gaussian"):
+    with pytest.raises(ValueError, match="can be mixed, gaussian"):
         tiny(blur="gausian")
-    with pytest.raises(ValueError, match="multiples of 16"):
+    with pytest.raises(ValueError, match=r"n \* 16"):
         tiny().restore(np.zeros((1, 40, 32, 3), np.uint8))
 
 
@@ -129,18 +145,10 @@ def test_save_and_load_go_on_exactly(tmp_path):
     for seed in range(2, 4):
         other.train_step(pictures(4, seed))
     for name in ("generator", "discriminator"):
-        for x, y in zip(values(getattr(straight, name)), values(getattr(other, name)), strict=True):
+        for x, y in zip(
+            values(getattr(straight, name)), values(getattr(other, name)), strict=True
+        ):
             np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-7)
-
-
-def test_learning_rate_falls_to_zero():
-    gan = tiny(total_steps=4)
-    rates = []
-    for seed in range(4):
-        gan.train_step(pictures(4, seed))
-        rates.append(float(gan.combined.optimizer.learning_rate))
-    expected = [1e-3 * (1 + np.cos(np.pi * step / 4)) / 2 for step in (1, 2, 3, 4)]
-    np.testing.assert_allclose(rates, expected, atol=1e-9)
 
 
 def test_generator_file_needs_no_code_of_ours(tmp_path):
@@ -148,7 +156,9 @@ def test_generator_file_needs_no_code_of_ours(tmp_path):
     gan.save(tmp_path)
     images = np.random.default_rng(0).integers(0, 256, (1, 32, 16, 3), np.uint8)
     loaded = keras.models.load_model(tmp_path / "generator.keras", safe_mode=True)
-    theirs = deblur.to_uint8(loaded.predict(images.astype("float32") / 127.5 - 1, verbose=0))
+    theirs = deblur.to_uint8(
+        loaded.predict(images.astype("float32") / 127.5 - 1, verbose=0)
+    )
     np.testing.assert_array_equal(gan.restore(images), theirs)
 
 
@@ -165,7 +175,10 @@ def test_command_line(command, tmp_path, monkeypatch):
     status, out, _ = command(deblur, "--evaluate", "set", "--run", "straight")
     result = json.loads((tmp_path / "straight/evaluation.json").read_text())
     assert status == 0 and list(result) == list(KINDS) and "R.-Lucy" in out
-    assert "R.-Lucy" not in result["resize"] and result["gaussian"]["R.-Lucy"] > result["gaussian"]["blurred"]
+    assert (
+        "R.-Lucy" not in result["resize"]
+        and result["gaussian"]["R.-Lucy"] > result["gaussian"]["blurred"]
+    )
     assert command(deblur, "--apply", "photo.png", "--run", "straight")[0] == 0
     assert iio.imread(tmp_path / "photo_sharp.png").shape == (64, 80, 3)
 
@@ -178,21 +191,11 @@ def test_command_line(command, tmp_path, monkeypatch):
         (["--sigma", "1"], "--sigma"),
         (["--sigma", "0", "2"], "--sigma"),
         (["--length", "9", "2"], "smaller number first"),
-        (["--apply", "nothing.jpg", "--run", "elsewhere"], "train it first"),
+        (["--apply", "nothing.jpg", "--run", "elsewhere"], "there is no photo"),
     ],
 )
 def test_mistakes_get_one_line(args, advice, refused):
     assert advice in refused(deblur, *args)
-
-
-def test_it_is_evaluated_on_the_blur_that_it_was_trained_on():
-    image = data.chelsea()[100:148, 100:148]
-    psnrs = []
-    for sigma, length in (((0.5, 0.5), (1, 1)), ((6, 6), (30, 30))):
-        gan = SimpleNamespace(sigma=sigma, length=length, restore=lambda images: images)
-        psnrs.append(deblur.evaluate(gan, one(image), metrics))
-    for kind in ("gaussian", "random-gaussian", "motion"):
-        assert psnrs[0][kind]["blurred"] > psnrs[1][kind]["blurred"] + 5
 
 
 def test_blur_has_the_strength_asked_for_and_is_another_in_every_step():
@@ -218,8 +221,11 @@ def test_motion_goes_in_all_directions():
 
 
 def test_each_image_of_a_batch_has_a_kind_of_its_own():
-    images = np.broadcast_to(np.random.default_rng(0).uniform(-1, 1, (1, 32, 32, 3)), (24, 32, 32, 3))
-    blurred = tiny(sigma=(2, 2)).blurred(images)  # both Gaussians are one, no two motions are
+    images = np.broadcast_to(
+        np.random.default_rng(0).uniform(-1, 1, (1, 32, 32, 3)), (24, 32, 32, 3)
+    )
+    # Both Gaussians are one, no two motions are.
+    blurred = tiny(sigma=(2, 2)).blurred(images)
     assert 3 <= len({image.tobytes() for image in blurred}) < 20
 
 

@@ -11,7 +11,11 @@ from conftest import ROOT
 
 from zoo.__main__ import models
 
-DOCUMENTS = [ROOT / "README.md", ROOT / "notebooks/MISTAKES.md", ROOT / "data/README.md"]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "notebooks/MISTAKES.md",
+    ROOT / "data/README.md",
+]
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
@@ -20,9 +24,13 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 def options():
     """{model: its options}; those of the benchmarks and of kills.py are under None."""
     scripts = [*ROOT.glob("benchmarks/*.py"), ROOT / "tests/kills.py"]
+    scripts.append(ROOT / "data/make/make.py")
     texts = {None: "\n".join(script.read_text("utf-8") for script in scripts)}
     for name in models():
-        with contextlib.redirect_stdout(io.StringIO()) as text, pytest.raises(SystemExit):
+        with (
+            contextlib.redirect_stdout(io.StringIO()) as text,
+            pytest.raises(SystemExit),
+        ):
             importlib.import_module(f"zoo.{name}").main(["--help"])
         texts[name] = text.getvalue()
     return {name: set(OPTION.findall(text)) for name, text in texts.items()}
@@ -33,18 +41,24 @@ def test_options_exist(path, options):
     text = path.read_text("utf-8")
     if path in NOTEBOOKS:
         cells = json.loads(text)["cells"]
-        text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+        text = "\n".join(
+            "".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"
+        )
     named = set(OPTION.findall(text))
     every = set.union(*options.values())
     assert named <= every, named - every
     for model, command in re.findall(r"python -m zoo\.(\w+)([^`\n]*)", text):
-        assert set(OPTION.findall(command)) <= options.get(model, every), command  # or MODEL
+        # Or MODEL.
+        assert set(OPTION.findall(command)) <= options.get(model, every), command
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_links_lead_somewhere(path):
     text = path.read_text("utf-8")
-    headings = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in re.findall(r"(?m)^#+ (.*)$", text)}
+    headings = {
+        re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-")
+        for h in re.findall(r"(?m)^#+ (.*)$", text)
+    }
     for target in re.findall(r"\]\(([^)]+)\)", text):
         if target.startswith("#"):
             assert target[1:] in headings, target

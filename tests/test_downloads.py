@@ -16,13 +16,15 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from zoo import dataset, downloads
+from zoo.common import dataset, downloads
 
 pytestmark = pytest.mark.filterwarnings("error")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves `files`; breaks off after `limit` bytes, and honours Range where `ranges` says so."""
+    """Serves `files`; breaks off after `limit` bytes, and honours Range where `ranges`
+    says so.
+    """
 
     files, limit, ranges, log = {}, None, True, []
 
@@ -50,11 +52,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch, tmp_path):
-    """A server, as its handler's class, and a table of the one set "small" there; the working folder is empty."""
+    """A server, as its handler's class, and a table of the one set "small" there.
+
+    The working folder is empty.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     handler = type("Small", (Handler,), {"files": {}, "log": []})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler)) as server:
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(handler)
+    ) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         handler.url = f"http://127.0.0.1:{server.server_port}"
         offer(handler, monkeypatch)
@@ -62,7 +69,9 @@ def server(monkeypatch, tmp_path):
         server.shutdown()
 
 
-def offer(handler, monkeypatch, file="small.tar.gz", data=None, digest=None, mirrors=None):
+def offer(
+    handler, monkeypatch, file="small.tar.gz", data=None, digest=None, mirrors=None
+):
     data = archive() if data is None else data
     handler.files[file] = data
     mirrors = [handler.url + mirror for mirror in mirrors or [""]]
@@ -71,16 +80,23 @@ def offer(handler, monkeypatch, file="small.tar.gz", data=None, digest=None, mir
 
 def picture(i, width=48):
     random = np.random.default_rng(i)
-    return iio.imwrite("<bytes>", random.integers(0, 256, (24, width, 3), np.uint8), extension=".png")
+    return iio.imwrite(
+        "<bytes>", random.integers(0, 256, (24, width, 3), np.uint8), extension=".png"
+    )
 
 
 def members(top="small/"):
-    return {f"{top}{half}/{i}.png": picture(i) for half, n in (("train", 4), ("val", 2)) for i in range(n)}
+    return {
+        f"{top}{half}/{i}.png": picture(i)
+        for half, n in (("train", 4), ("val", 2))
+        for i in range(n)
+    }
 
 
 def archive(files=None):
     buffer = io.BytesIO()
-    # gzip stores the time, if it is left to it: two archives would differ where a second has passed.
+    # gzip stores the time, if it is left to it: two archives would differ where a
+    # second has passed.
     packed = gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0)
     with packed, tarfile.open(fileobj=packed, mode="w") as tar:
         for name, data in (files or members()).items():
@@ -123,12 +139,18 @@ def test_downloaded_once_and_unpacked(server, monkeypatch, tmp_path, algorithm, 
 
 def test_a_zip_of_two_domains(server, monkeypatch):
     folders = [half + side for half in ("train", "test") for side in "AB"]
-    files = {f"small/{folder}/{i}.png": picture(10 * n + i) for n, folder in enumerate(folders) for i in range(3)}
+    files = {
+        f"small/{folder}/{i}.png": picture(10 * n + i)
+        for n, folder in enumerate(folders)
+        for i in range(3)
+    }
     offer(server, monkeypatch, "small.zip", zipped(files))
     for split, side in (("train", "A"), ("test", "B")):
         images = dataset.load("small", 16, split=split, domain=side, batch_size=1)
         assert images.count == 3 and images.shape == (16, 16, 3)
-        assert {os.path.basename(os.path.dirname(name)) for name in images.items.names} == {split + side}
+        assert {
+            os.path.basename(os.path.dirname(name)) for name in images.items.names
+        } == {split + side}
 
 
 @pytest.mark.parametrize("ranges", [True, False])
@@ -162,20 +184,33 @@ def test_a_wrong_checksum(digits, server, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("kind", ["cut", "text", "no train"])
 def test_a_damaged_archive(server, monkeypatch, tmp_path, kind):
-    data = {"cut": archive()[:3000], "text": b"<html>moved</html>", "no train": archive({"a/b.png": picture(0)})}[kind]
+    data = {
+        "cut": archive()[:3000],
+        "text": b"<html>moved</html>",
+        "no train": archive({"a/b.png": picture(0)}),
+    }[kind]
     offer(server, monkeypatch, data=data)
     refused("small can't be downloaded")
-    assert not (tmp_path / "data/small").exists() and not (tmp_path / "data/small.tar.gz").exists()
+    assert (
+        not (tmp_path / "data/small").exists()
+        and not (tmp_path / "data/small.tar.gz").exists()
+    )
     offer(server, monkeypatch)
     assert pairs().count == 4
 
 
-@pytest.mark.parametrize("name", ["../outside.png", "small/../../outside.png", "/absolute/outside.png"])
+@pytest.mark.parametrize(
+    "name", ["../outside.png", "small/../../outside.png", "/absolute/outside.png"]
+)
 def test_nothing_is_written_outside(server, monkeypatch, tmp_path, name):
     name = name.replace("/absolute", str(tmp_path / "absolute"))
 
     def files():
-        found = {p for p in tmp_path.rglob("*") if p.is_file() and tmp_path / "data/small" not in p.parents}
+        found = {
+            p
+            for p in tmp_path.rglob("*")
+            if p.is_file() and tmp_path / "data/small" not in p.parents
+        }
         return {p for p in found if "data/small.part" not in str(p)}
 
     offer(server, monkeypatch, data=archive(members() | {name: picture(0)}))
@@ -200,7 +235,9 @@ def test_links_to_the_outside_are_refused(server, monkeypatch, tmp_path):
 
 
 def test_no_network_says_what_to_bring(server, monkeypatch, tmp_path):
-    monkeypatch.setattr(downloads, "ARCHIVES", {"small": ("small.tar.gz", ["http://127.0.0.1:1"], None)})
+    monkeypatch.setattr(
+        downloads, "ARCHIVES", {"small": ("small.tar.gz", ["http://127.0.0.1:1"], None)}
+    )
     line = refused("Connection refused")
     assert "small.tar.gz" in line and "train" in line
     (tmp_path / "data/small.tar.gz").write_bytes(archive())  # brought
@@ -241,7 +278,9 @@ def test_a_full_disk_keeps_the_archive(server, monkeypatch):
 
 def test_the_table():
     for file, mirrors, digest in downloads.ARCHIVES.values():
-        assert file.endswith((".tar.gz", ".zip")) and all(m.startswith("https://") for m in mirrors)
+        assert file.endswith((".tar.gz", ".zip")) and all(
+            m.startswith("https://") for m in mirrors
+        )
         assert digest is None or len(digest) in (32, 64)
 
 

@@ -10,11 +10,12 @@ from PIL import Image
 PROGRAM = """
 import sys
 import keras, psutil
-from zoo import dataset
-from zoo.dcgan import DCGAN
+from zoo.common import dataset
+from zoo.dcgan import DCGAN, build_discriminator, build_generator
 
-images = dataset.load(sys.argv[1], size=64, batch_size=128, steps=40)  # 5,120 photos in an epoch, 12 KiB each
-gan = DCGAN(images.shape, 8, 2)
+# 5,120 photos in an epoch, 12 KiB each.
+images = dataset.load(sys.argv[1], size=64, batch_size=128, steps=40)
+gan = DCGAN(build_generator(images.shape, 8, 2), build_discriminator(images.shape, 2))
 sizes = []
 note = lambda *_: sizes.append(psutil.Process().memory_info().rss >> 20)
 gan.train(images, 3, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=note)])
@@ -26,7 +27,12 @@ print("MiB", *sizes)
 def test_twenty_thousand_photos_fit_in_memory(tmp_path):
     pytest.importorskip("psutil")
     random = np.random.default_rng(0)
-    pictures = [Image.fromarray(random.integers(0, 256, (12, 16, 3), np.uint8)).resize((200, 150)) for _ in range(50)]
+    pictures = [
+        Image.fromarray(random.integers(0, 256, (12, 16, 3), np.uint8)).resize(
+            (200, 150)
+        )
+        for _ in range(50)
+    ]
 
     for i in range(20_000):
         file = tmp_path / f"{i:05d}.jpg"

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from zoo import photos
-from zoo.photos import PhotoError, apply
+from zoo.common import photos
+from zoo.common.photos import PhotoError, apply
 
 SIZES = [(1, 1), (3, 2), (30, 17), (100, 70), (257, 255)]
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -25,17 +25,28 @@ def enlarge(scale):
 
 
 def network(images):
-    """A box blur of radius 2 with zeros at the edges, as convolutions pad, inside blocks of 4x4 pixels: radius 8."""
+    """A box blur of radius 2 with zeros at the edges, as convolutions pad, inside
+    blocks of 4x4 pixels: radius 8.
+    """
     n, h, w, c = images.shape
     blocks = images.reshape(n, h // 4, 4, w // 4, 4, c).mean((2, 4))
     padded = np.pad(blocks, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    blurred = sum(padded[:, i : i + h // 4, j : j + w // 4] for i in range(3) for j in range(3)) / 9
+    blurred = (
+        sum(
+            padded[:, i : i + h // 4, j : j + w // 4]
+            for i in range(3)
+            for j in range(3)
+        )
+        / 9
+    )
     mixed = (images + blurred.repeat(4, axis=1).repeat(4, axis=2)) / 2
     return mixed.round().astype(np.uint8)
 
 
 def noise(height, width, channels=3, seed=0):
-    image = np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
+    image = np.random.default_rng(seed).integers(
+        0, 256, (height, width, channels), np.uint8
+    )
     return image[..., 0] if channels == 1 else image
 
 
@@ -63,7 +74,9 @@ def through(tmp_path):
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("mode, channels", [("L", 1), ("LA", 2), ("RGB", 3), ("RGBA", 4)])
+@pytest.mark.parametrize(
+    "mode, channels", [("L", 1), ("LA", 2), ("RGB", 3), ("RGBA", 4)]
+)
 def test_identity_gives_the_same_pixels(through, mode, channels, size):
     image = noise(*size, channels)
     got, pixels = through(image, tile=32, halo=5, multiple=4)
@@ -164,7 +177,9 @@ def test_thirty_two_bits_are_clipped(tmp_path):
 
 
 def test_cmyk(tmp_path):
-    image = Image.fromarray(np.full((40, 50, 3), (200, 120, 40), np.uint8)).convert("CMYK")
+    image = Image.fromarray(np.full((40, 50, 3), (200, 120, 40), np.uint8)).convert(
+        "CMYK"
+    )
     profile = SRGB[:16] + b"CMYK" + SRGB[20:]
     write(tmp_path / "source.jpg", image, quality=95, icc_profile=profile)
     apply(tmp_path / "source.jpg", tmp_path / "target.png", identity)
@@ -177,7 +192,8 @@ def test_cmyk(tmp_path):
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_is_applied_once(tmp_path, orientation, suffix):
     upright = noise(3, 5).repeat(16, axis=0).repeat(16, axis=1)
-    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # what the camera did: a member of Image.Transpose
+    # What the camera did: a member of Image.Transpose.
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
     stored = Image.fromarray(upright)
     stored = stored.transpose(undo[orientation]) if orientation > 1 else stored
     exif = Image.Exif()
@@ -186,7 +202,9 @@ def test_orientation_is_applied_once(tmp_path, orientation, suffix):
     apply(tmp_path / f"source{suffix}", tmp_path / f"target{suffix}", identity)
     with Image.open(tmp_path / f"target{suffix}") as result:
         assert result.getexif().get(0x0112, 1) == 1
-        assert np.abs(np.asarray(result, int) - upright)[8::16, 8::16].max() <= (30 if suffix == ".jpg" else 0)
+        assert np.abs(np.asarray(result, int) - upright)[8::16, 8::16].max() <= (
+            30 if suffix == ".jpg" else 0
+        )
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
@@ -197,7 +215,9 @@ def test_icc_profile_is_kept(tmp_path, suffix):
         assert result.info["icc_profile"] == SRGB
 
 
-@pytest.mark.parametrize("suffix, kept", [(".png", True), (".jpg", True), (".webp", False), (".tif", True)])
+@pytest.mark.parametrize(
+    "suffix, kept", [(".png", True), (".jpg", True), (".webp", False), (".tif", True)]
+)
 def test_icc_profile_of_grey(tmp_path, suffix, kept):
     """WebP has no grey, and the profile would not fit."""
     profile = SRGB[:16] + b"GRAY" + SRGB[20:]
@@ -237,19 +257,27 @@ def test_alpha_is_enlarged_without_seams(through, scale, channels):
     _, pixels = through(image, enlarge(scale), scale=scale, tile=16)
     _, untiled = through(image, enlarge(scale), scale=scale, tile=1000)
     np.testing.assert_array_equal(pixels, untiled)
-    np.testing.assert_array_equal(pixels[..., :-1], enlarge(scale)(image[None])[0, ..., :-1])
+    np.testing.assert_array_equal(
+        pixels[..., :-1], enlarge(scale)(image[None])[0, ..., :-1]
+    )
 
 
 @pytest.mark.parametrize("scale", [2, 4])
 @pytest.mark.parametrize("channels", [2, 4])
 def test_alpha_is_enlarged_as_by_pillow(through, scale, channels):
-    image = noise(70, 50, channels) // 2 + 64  # no overshoot that would be clipped between the two directions
-    alpha = Image.fromarray(image[..., -1]).resize((50 * scale, 70 * scale), Image.Resampling.BICUBIC)
+    # No overshoot that would be clipped between the two directions.
+    image = noise(70, 50, channels) // 2 + 64
+    alpha = Image.fromarray(image[..., -1]).resize(
+        (50 * scale, 70 * scale), Image.Resampling.BICUBIC
+    )
     _, pixels = through(image, enlarge(scale), scale=scale, tile=16)
     assert np.abs(pixels[..., -1].astype(int) - np.asarray(alpha)).max() <= 2
 
 
-@pytest.mark.parametrize("suffix, mode", [(".jpg", "RGB"), (".JPEG", "RGB"), (".webp", "RGBA"), (".tif", "RGBA")])
+@pytest.mark.parametrize(
+    "suffix, mode",
+    [(".jpg", "RGB"), (".JPEG", "RGB"), (".webp", "RGBA"), (".tif", "RGBA")],
+)
 def test_other_formats(through, suffix, mode):
     image = np.full((40, 50, 4), (200, 120, 40, 128), np.uint8)
     got, pixels = through(image, enlarge(2), suffix, scale=2, tile=16)
@@ -258,20 +286,34 @@ def test_other_formats(through, suffix, mode):
     assert np.abs(pixels.astype(int) - expected).max() <= 3
 
 
-@pytest.mark.parametrize("channels, suffix", [(1, ".jpg"), (1, ".tif"), (2, ".jpg"), (2, ".tif")])
+@pytest.mark.parametrize(
+    "channels, suffix", [(1, ".jpg"), (1, ".tif"), (2, ".jpg"), (2, ".tif")]
+)
 def test_other_formats_keep_grey(through, channels, suffix):
-    mode, pixels = through(np.full((40, 50, channels), 255, np.uint8).squeeze(), suffix=suffix, tile=16)
-    assert mode == ("LA" if (channels, suffix) == (2, ".tif") else "L") and (pixels == 255).all()
+    mode, pixels = through(
+        np.full((40, 50, channels), 255, np.uint8).squeeze(), suffix=suffix, tile=16
+    )
+    assert (
+        mode == ("LA" if (channels, suffix) == (2, ".tif") else "L")
+        and (pixels == 255).all()
+    )
 
 
 def test_png_is_valid(through, tmp_path):
-    """The checksums and the length of the pixel data, which a forgiving reader may not look at."""
+    """The checksums and the length of the pixel data, which a forgiving reader may not
+    look at.
+    """
     through(noise(200, 100), tile=32)
     data, position, pixels = (tmp_path / "target.png").read_bytes(), 8, b""
     while position < len(data):
-        length, name = int.from_bytes(data[position : position + 4]), data[position + 4 : position + 8]
+        length, name = (
+            int.from_bytes(data[position : position + 4]),
+            data[position + 4 : position + 8],
+        )
         content = data[position + 8 : position + 8 + length]
-        assert zlib.crc32(name + content) == int.from_bytes(data[position + 8 + length : position + 12 + length])
+        assert zlib.crc32(name + content) == int.from_bytes(
+            data[position + 8 + length : position + 12 + length]
+        )
         pixels += content if name == b"IDAT" else b""
         position += 12 + length
     assert name == b"IEND" and len(zlib.decompress(pixels)) == 200 * (1 + 3 * 100)
@@ -327,7 +369,10 @@ def test_a_photo_may_replace_itself(tmp_path):
 
 
 def test_two_processes_may_write_the_same_photo(tmp_path, monkeypatch):
-    """One begins, the other one writes all of it, the first goes on: no half of a photo, and no error."""
+    """One begins, the other one writes all of it, the first goes on.
+
+    No half of a photo, and no error.
+    """
     photo, made, ours = tmp_path / "photo.png", tmp_path / "made.png", os.getpid()
     pixels = noise(20, 30)
     write(photo, pixels)
@@ -358,10 +403,17 @@ def refused(*args, match):
 
 def test_unreadable_photos(tmp_path):
     target = tmp_path / "target.png"
-    refused(tmp_path / "none.png", target, identity, match="there is no photo .*none.png")
+    refused(
+        tmp_path / "none.png", target, identity, match="there is no photo .*none.png"
+    )
     refused(tmp_path, target, identity, match="can't be read .*directory|denied")
     (tmp_path / "text.jpg").write_text("hello")
-    refused(tmp_path / "text.jpg", target, identity, match="text.jpg can't be read .*identify")
+    refused(
+        tmp_path / "text.jpg",
+        target,
+        identity,
+        match="text.jpg can't be read .*identify",
+    )
     for name in ("whole.png", "whole.jpg"):
         whole = write(tmp_path / name, noise(100, 100)).read_bytes()
         (tmp_path / name).write_bytes(whole[: len(whole) // 2])
@@ -380,17 +432,42 @@ def test_large_photos(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2000)
     np.testing.assert_array_equal(read(tmp_path / "target.png")[1], noise(40, 40))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 700)
-    refused(source, tmp_path / "target.png", identity, match="million pixels: shrink it")
+    refused(
+        source, tmp_path / "target.png", identity, match="million pixels: shrink it"
+    )
 
 
 def test_unwritable_targets(tmp_path, monkeypatch):
     source = write(tmp_path / "source.png", noise(20, 5500, 1))
-    refused(source, tmp_path / "target.xyz", identity, match="one of the extensions .png, .jpg")
-    refused(source, tmp_path / "target", identity, match="one of the extensions .png, .jpg")
-    refused(source, tmp_path / "none" / "target.png", identity, match="there is no folder .*none")
-    refused(source, tmp_path / "target.webp", identity, 3, match="16500x60 pixels .* write a .png")
+    refused(
+        source,
+        tmp_path / "target.xyz",
+        identity,
+        match="one of the extensions .png, .jpg",
+    )
+    refused(
+        source, tmp_path / "target", identity, match="one of the extensions .png, .jpg"
+    )
+    refused(
+        source,
+        tmp_path / "none" / "target.png",
+        identity,
+        match="there is no folder .*none",
+    )
+    refused(
+        source,
+        tmp_path / "target.webp",
+        identity,
+        3,
+        match="16500x60 pixels .* write a .png",
+    )
     monkeypatch.setattr(photos, "MAX_WHOLE", 1000)
-    refused(source, tmp_path / "target.jpg", identity, match="5500x20 pixels .* write a .png")
+    refused(
+        source,
+        tmp_path / "target.jpg",
+        identity,
+        match="5500x20 pixels .* write a .png",
+    )
     apply(source, tmp_path / "target.png", identity)
 
 
@@ -406,7 +483,9 @@ def test_no_photo_is_overwritten_before_it_is_read(tmp_path):
     with pytest.raises(PhotoError, match="a_x4.png would be overwritten"):
         photos.targets(names, None, "x4")
     assert len(photos.targets(names[:1], None, "x4")) == 1
-    assert photos.targets(["a.png"], tmp_path / "b.jpg", "x4")[0][1] == tmp_path / "b.jpg"
+    assert (
+        photos.targets(["a.png"], tmp_path / "b.jpg", "x4")[0][1] == tmp_path / "b.jpg"
+    )
 
 
 def test_postscript_is_not_run(tmp_path):
@@ -416,13 +495,19 @@ def test_postscript_is_not_run(tmp_path):
         photos.read(tmp_path / "page.jpg")
 
 
-@pytest.mark.parametrize("suffix, kind", [(".jpg", "JPEG"), (".jpeg", "JPEG"), (".webp", "WEBP")])
+@pytest.mark.parametrize(
+    "suffix, kind", [(".jpg", "JPEG"), (".jpeg", "JPEG"), (".webp", "WEBP")]
+)
 def test_lossy_formats_lose_little(suffix, kind, tmp_path):
     image = Image.fromarray(noise(64, 64, 3))
     image.save(tmp_path / "source.png")
-    photos.apply(tmp_path / "source.png", tmp_path / f"target{suffix}", lambda images: images)
+    photos.apply(
+        tmp_path / "source.png", tmp_path / f"target{suffix}", lambda images: images
+    )
     image.save(tmp_path / "expected", kind, quality=95)
-    assert (tmp_path / f"target{suffix}").stat().st_size == (tmp_path / "expected").stat().st_size
+    assert (tmp_path / f"target{suffix}").stat().st_size == (
+        tmp_path / "expected"
+    ).stat().st_size
 
 
 @pytest.mark.parametrize("halo", [1, 3])
@@ -430,5 +515,14 @@ def test_a_halo_is_rounded_up(halo, tmp_path):
     image = noise(70, 50, 3)
     iio.imwrite(tmp_path / "source.png", image)
     padded = np.pad(image, [(16, 18), (16, 18), (0, 0)], mode="symmetric")
-    photos.apply(tmp_path / "source.png", tmp_path / "target.png", network, tile=32, halo=halo, multiple=4)
-    np.testing.assert_array_equal(iio.imread(tmp_path / "target.png"), network(padded[None])[0, 16:86, 16:66])
+    photos.apply(
+        tmp_path / "source.png",
+        tmp_path / "target.png",
+        network,
+        tile=32,
+        halo=halo,
+        multiple=4,
+    )
+    np.testing.assert_array_equal(
+        iio.imread(tmp_path / "target.png"), network(padded[None])[0, 16:86, 16:66]
+    )

@@ -1,22 +1,31 @@
-"""SRGAN's networks, stages and commands. Runs on every backend; tests/test_backends.py sees to that."""
+"""SRGAN's networks, stages and commands.
+
+Runs on every backend; tests/test_backends.py sees to that.
+"""
 
 import http.server
 import json
 import shutil
 import threading
-from types import SimpleNamespace
 
 import h5py
 import imageio.v3 as iio
 import keras
 import numpy as np
 import pytest
-from conftest import SRGAN_TINY, alone, assert_moves, changed, noise, one, same_state, values
+from conftest import (
+    SRGAN_TINY,
+    changed,
+    noise,
+    same_state,
+    values,
+)
 from keras import layers, ops
 from PIL import Image
 from skimage import color
 
-from zoo import metrics, photos, runs, srgan
+from zoo import srgan
+from zoo.common import metrics
 from zoo.srgan import (
     SRGAN,
     bicubic,
@@ -32,14 +41,23 @@ from zoo.srgan import (
 def small_features():
     image = keras.Input((None, None, 3))
     x = layers.Conv2D(4, 3, padding="same", activation="relu")(image)
-    return keras.Model(image, layers.Conv2D(4, 3, 2, padding="same", activation="relu")(x))
+    return keras.Model(
+        image, layers.Conv2D(4, 3, 2, padding="same", activation="relu")(x)
+    )
 
 
 def tiny(**kwargs):
     keras.utils.set_random_seed(1)
-    gan = SRGAN(**({"blocks": 1, "filters": 4, "size": 32, "pretrain_steps": 2, "vgg": small_features()} | kwargs))
-    last = gan.generator.get_layer("to_rgb")  # from zeros the layers before it would have no gradient
-    last.set_weights([np.random.default_rng(0).normal(0, 0.05, w.shape) for w in last.get_weights()])
+    scale, skip = kwargs.pop("scale", 4), kwargs.pop("image_skip", True)
+    networks = build_generator(scale, 1, 4, skip), build_discriminator(32, 4)
+    pretrain_steps = kwargs.pop("pretrain_steps", 2)
+    gan = SRGAN(*networks, **({"features": small_features()} | kwargs))
+    gan.pretrain_steps = pretrain_steps
+    # From zeros the layers before it would have no gradient.
+    last = gan.generator.get_layer("to_rgb")
+    last.set_weights(
+        [np.random.default_rng(0).normal(0, 0.05, w.shape) for w in last.get_weights()]
+    )
     return gan
 
 
@@ -54,11 +72,19 @@ def test_parameter_counts_are_the_papers():
     tail = 9 * 64 * 64 + 2 * 64 + 2 * (9 * 64 * 256 + 256 + 64) + 81 * 64 * 3 + 3
     g = head + 16 * block + tail
     widths = [3, 64, 64, 128, 128, 256, 256, 512, 512]
-    d = sum(9 * a * b for a, b in zip(widths, widths[1:], strict=False)) + 64 + 2 * sum(widths[2:])
+    d = (
+        sum(9 * a * b for a, b in zip(widths, widths[1:], strict=False))
+        + 64
+        + 2 * sum(widths[2:])
+    )
     d += (6 * 6 * 512 + 1) * 1024 + 1024 + 1
     for network, count in ((build_generator(), g), (build_discriminator(), d)):
         assert sum(int(np.prod(v.shape)) for v in network.trainable_variables) == count
-    shapes = [layer.output.shape[1:] for layer in build_discriminator().layers if isinstance(layer, layers.Conv2D)]
+    shapes = [
+        layer.output.shape[1:]
+        for layer in build_discriminator().layers
+        if isinstance(layer, layers.Conv2D)
+    ]
     assert [s[0] for s in shapes] == [96, 48, 48, 24, 24, 12, 12, 6]
     assert [s[2] for s in shapes] == [64, 64, 128, 128, 256, 256, 512, 512]
 
@@ -66,17 +92,28 @@ def test_parameter_counts_are_the_papers():
 @pytest.mark.parametrize("scale", [2, 4, 8])
 def test_any_size_goes_through(scale):
     network = build_generator(scale, 1, 2)
-    assert network.predict(np.zeros((1, 7, 10, 3)), verbose=0).shape == (1, 7 * scale, 10 * scale, 3)
+    assert network.predict(np.zeros((1, 7, 10, 3)), verbose=0).shape == (
+        1,
+        7 * scale,
+        10 * scale,
+        3,
+    )
 
 
-@pytest.mark.parametrize("scale, shape", [(2, (5, 260)), (4, (137, 129)), (8, (140, 20))])
+@pytest.mark.parametrize(
+    "scale, shape", [(2, (5, 260)), (4, (137, 129)), (8, (140, 20))]
+)
 def test_windows_do_not_show(scale, shape):
-    """An image that is enlarged window by window is what the generator makes of the whole."""
+    """An image that is enlarged window by window is what the generator makes of the
+    whole.
+    """
     gan = tiny(scale=scale, image_skip=scale != 2)
     last = gan.generator.get_layer("to_rgb")
     last.set_weights([6 * w for w in last.get_weights()])
     image = np.random.default_rng(0).integers(0, 256, (2, *shape, 3), np.uint8)
-    whole = srgan.to_uint8(gan.generator.predict(image.astype("float32") / 255, verbose=0))
+    whole = srgan.to_uint8(
+        gan.generator.predict(image.astype("float32") / 255, verbose=0)
+    )
     assert len(np.unique(whole)) > 100
     assert np.abs(gan.upscale(image).astype(int) - whole).max() <= 1
 
@@ -85,7 +122,11 @@ def test_windows_do_not_show(scale, shape):
 def test_pixel_shuffle(factor):
     image = keras.Input((None, None, 3 * factor**2))
     x = np.random.default_rng(0).normal(size=(2, 5, 4, 3 * factor**2)).astype("float32")
-    blocks = x.reshape(2, 5, 4, factor, factor, 3).transpose(0, 1, 3, 2, 4, 5).reshape(2, 5 * factor, 4 * factor, 3)
+    blocks = (
+        x.reshape(2, 5, 4, factor, factor, 3)
+        .transpose(0, 1, 3, 2, 4, 5)
+        .reshape(2, 5 * factor, 4 * factor, 3)
+    )
     out = keras.Model(image, pixel_shuffle(image, factor)).predict(x, verbose=0)
     np.testing.assert_allclose(out, blocks, atol=1e-6)
 
@@ -94,10 +135,17 @@ def test_pixel_shuffle(factor):
 def test_bicubic_is_pillows(scale):
     picture = np.random.default_rng(0).integers(60, 190, (1, 20, 24, 3), np.uint8)
     image = keras.Input((None, None, 3))
-    ours = keras.Model(image, bicubic(image, scale)).predict(picture.astype("float32"), verbose=0)[0]
-    theirs = np.asarray(Image.fromarray(picture[0]).resize((24 * scale, 20 * scale), Image.Resampling.BICUBIC))
+    ours = keras.Model(image, bicubic(image, scale)).predict(
+        picture.astype("float32"), verbose=0
+    )[0]
+    theirs = np.asarray(
+        Image.fromarray(picture[0]).resize(
+            (24 * scale, 20 * scale), Image.Resampling.BICUBIC
+        )
+    )
     inner = slice(3 * scale, -3 * scale)
-    assert np.abs(ours - theirs)[inner, inner].max() < 1.5  # Pillow rounds after either direction
+    # Pillow rounds after either direction.
+    assert np.abs(ours - theirs)[inner, inner].max() < 1.5
 
 
 def test_downscale_is_antialiased_bicubic():
@@ -108,47 +156,29 @@ def test_downscale_is_antialiased_bicubic():
     near, far = 1.5 * d**3 - 2.5 * d**2 + 1, -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
     taps = np.where(d < 1, near, np.where(d < 2, far, 0))
     expected = taps / taps.sum(1, keepdims=True) @ signal
-    image = np.broadcast_to(signal.astype(np.uint8)[None, None, :, None], (1, 64, 64, 3))
+    image = np.broadcast_to(
+        signal.astype(np.uint8)[None, None, :, None], (1, 64, 64, 3)
+    )
     assert np.abs(downscale(image, 4)[0, 8, :, 0] - expected).max() <= 1
-
-
-def test_fresh_generators_are_bicubic():
-    gan = SRGAN(blocks=1, filters=4, size=32, vgg=small_features())
-    low = np.random.default_rng(0).uniform(0, 1, (1, 8, 8, 3)).astype("float32")
-    image = keras.Input((None, None, 3))
-    plain = keras.Model(image, bicubic(image, 4)).predict(low, verbose=0)
-    for network in (gan.generator, gan.srresnet):
-        np.testing.assert_allclose(network.predict(low, verbose=0), 2 * plain - 1, atol=1e-5)
-
-
-@pytest.mark.usefixtures("eager")
-def test_each_loss_moves_only_its_own_network(tmp_path):
-    gan = tiny(gan_steps=100, pretrain_steps=1000)
-    gan.save(tmp_path)
-
-    def step(name, n=4):
-        low, zeros = pictures(n)[:, ::4, ::4], np.zeros((n, 1))
-        if name == "pretrain":
-            gan.pretrain.train_on_batch(low, pictures(n))
-            return
-        alone(gan.combined, name)
-        targets = {"content": zeros, "adversarial": zeros + 1, "real": zeros + 1, "fake": zeros}
-        gan.combined.train_on_batch([low, pictures(n, 1)], targets)
-
-    for _ in range(2):
-        assert_moves(gan, step, generator=("pretrain", "content", "adversarial"), discriminator=("real", "fake"))
-        step("real", n=3)
-        gan = tiny(gan_steps=100, pretrain_steps=1000)
-        gan.load(tmp_path)
 
 
 def test_fixed_kernels_stay_fixed():
     gan = tiny()
-    fixed = [np.array(ops.convert_to_numpy(v)) for v in gan.generator.non_trainable_variables if "kernel" in v.path]
+    fixed = [
+        np.array(ops.convert_to_numpy(v))
+        for v in gan.generator.non_trainable_variables
+        if "kernel" in v.path
+    ]
     for seed in range(4):
         gan.train_step(pictures(2, seed))
-    after = [np.array(ops.convert_to_numpy(v)) for v in gan.generator.non_trainable_variables if "kernel" in v.path]
-    assert len(fixed) > 2 and all(np.array_equal(a, b) for a, b in zip(fixed, after, strict=True))
+    after = [
+        np.array(ops.convert_to_numpy(v))
+        for v in gan.generator.non_trainable_variables
+        if "kernel" in v.path
+    ]
+    assert len(fixed) > 2 and all(
+        np.array_equal(a, b) for a, b in zip(fixed, after, strict=True)
+    )
 
 
 @pytest.mark.usefixtures("eager")
@@ -162,7 +192,8 @@ def test_srresnet_is_the_generator_at_the_end_of_stage_1():
 
 
 @pytest.mark.usefixtures("eager")
-@pytest.mark.parametrize("first", [1, 3])  # steps before the save: in stage 1, in stage 2
+# Steps before the save: in stage 1, in stage 2.
+@pytest.mark.parametrize("first", [1, 3])
 def test_save_and_load_go_on_exactly_across_the_stages(first, tmp_path):
     straight, saved, other = tiny(), tiny(), tiny()
     for seed in range(4):
@@ -174,7 +205,9 @@ def test_save_and_load_go_on_exactly_across_the_stages(first, tmp_path):
     for seed in range(first, 4):
         other.train_step(pictures(2, seed))
     for name in ("generator", "discriminator", "srresnet"):
-        for x, y in zip(values(getattr(straight, name)), values(getattr(other, name)), strict=True):
+        for x, y in zip(
+            values(getattr(straight, name)), values(getattr(other, name)), strict=True
+        ):
             np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-7)
 
 
@@ -199,12 +232,18 @@ def test_metrics_are_the_fields():
     assert metrics.psnr(a, a) == 100
     image = np.random.default_rng(0).integers(0, 256, (30, 20, 3), np.uint8)
     np.testing.assert_allclose(metrics.luma(image), color.rgb2ycbcr(image)[..., 0])
-    # Of two even pictures nothing but the means is left: (2 m n + c) / (m^2 + n^2 + c), c = (0.01 * 255)^2.
+    # Of two even pictures nothing but the means is left: (2 m n + c) / (m^2 + n^2 + c),
+    # c = (0.01 * 255)^2.
     even = [np.full((20, 20), level) for level in (60, 90)]
-    assert metrics.ssim(*even) == pytest.approx((2 * 60 * 90 + 2.55**2) / (60**2 + 90**2 + 2.55**2))
+    assert metrics.ssim(*even) == pytest.approx(
+        (2 * 60 * 90 + 2.55**2) / (60**2 + 90**2 + 2.55**2)
+    )
     # Of two with equal means nothing but the covariance: a picture and its negative.
     noise = np.random.default_rng(0).normal(0, 30, (60, 60))
-    assert metrics.ssim(128 + noise, 128 + noise) == pytest.approx(1) and metrics.ssim(128 + noise, 128 - noise) < -0.8
+    assert (
+        metrics.ssim(128 + noise, 128 + noise) == pytest.approx(1)
+        and metrics.ssim(128 + noise, 128 - noise) < -0.8
+    )
     grey, nearly = np.full((2, 700, 700), 100, np.uint8)
     nearly[0, 0] += 1
     assert metrics.psnr(nearly, grey) == 100
@@ -218,9 +257,16 @@ def test_scores_are_means_over_the_pairs():
     scores = metrics.scores(images, truths)
     assert scores["L1"] == (12 / 6 + 6 / 2) / 2
     errors = 12 * (1 / 6) ** 0.5, 6 * 0.5**0.5  # root mean squares
-    assert scores["PSNR dB"] == pytest.approx(np.mean([20 * np.log10(255 / error) for error in errors]))
-    lumas = [[color.rgb2ycbcr(image)[..., 0] for image in pair] for pair in zip(images, truths, strict=True)]
-    assert scores["SSIM"] == pytest.approx(np.mean([metrics.ssim(*pair) for pair in lumas]))
+    assert scores["PSNR dB"] == pytest.approx(
+        np.mean([20 * np.log10(255 / error) for error in errors])
+    )
+    lumas = [
+        [color.rgb2ycbcr(image)[..., 0] for image in pair]
+        for pair in zip(images, truths, strict=True)
+    ]
+    assert scores["SSIM"] == pytest.approx(
+        np.mean([metrics.ssim(*pair) for pair in lumas])
+    )
 
 
 def test_metrics_of_other_arrays():
@@ -230,7 +276,8 @@ def test_metrics_of_other_arrays():
             measure(image / 255, image / 255)
     with pytest.raises(ValueError, match="see luma"):
         metrics.ssim(image, image)
-    assert np.isnan(metrics.psnr(np.where(image > 9, image, np.nan), image))  # and not 100 dB
+    # And not 100 dB.
+    assert np.isnan(metrics.psnr(np.where(image > 9, image, np.nan), image))
 
 
 def test_other_scales_are_refused():
@@ -255,22 +302,36 @@ def test_command_line(command, refused, tmp_path):
     assert iio.imread(tmp_path / "straight/samples/epoch_0003.png").shape[2] == 3
     status, out, _ = command(srgan, "--evaluate", "--run", "straight")
     result = json.loads((tmp_path / "straight/evaluation.json").read_text())
-    assert status == 0 and list(result) == ["bicubic", "SRResNet", "SRGAN, VGG19 random"] and "PSNR" in out
+    assert (
+        status == 0
+        and list(result) == ["bicubic", "SRResNet", "SRGAN, VGG19 random"]
+        and "PSNR" in out
+    )
     assert 28 < result["bicubic"]["PSNR dB"] < 35
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 21), np.uint8)).save(tmp_path / "photo.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 21), np.uint8)).save(
+        tmp_path / "photo.png"
+    )
     assert command(srgan, "--apply", "photo.png", "--run", "straight")[0] == 0
     assert iio.imread(tmp_path / "photo_x4.png").shape == (120, 84)
     (tmp_path / "small").mkdir()
     Image.new("RGB", (16, 40)).save(tmp_path / "small/a.png")
-    assert "a.png can't be used: it has only 16x40" in refused(srgan, "--evaluate", "small", "--run", "straight")
+    assert "a.png can't be used: it has only 16x40" in refused(
+        srgan, "--evaluate", "small", "--run", "straight"
+    )
 
 
-once = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="downloads have no backend, and take long")
+once = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="downloads have no backend, and take long",
+)
 
 
 @pytest.fixture
 def imagenet(tmp_path, monkeypatch):
-    """A server on loopback for VGG19's weights, in place of Google's: imagenet(bytes or None) -> requests so far."""
+    """A server on loopback for VGG19's weights, in place of Google's.
+
+    Imagenet(bytes or None) -> requests so far.
+    """
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     answers, requests = [], []
 
@@ -291,7 +352,9 @@ def imagenet(tmp_path, monkeypatch):
     url = f"http://127.0.0.1:{server.server_port}/vgg19_notop.h5"
     monkeypatch.setattr(keras.src.applications.vgg19, "WEIGHTS_PATH_NO_TOP", url)
     (tmp_path / "keras").mkdir()
-    monkeypatch.setattr(keras.src.utils.file_utils.config, "keras_home", lambda: str(tmp_path / "keras"))
+    monkeypatch.setattr(
+        keras.src.utils.file_utils.config, "keras_home", lambda: str(tmp_path / "keras")
+    )
 
     def serve(data, length=None):
         answers.append((data, length or len(data)))
@@ -307,9 +370,12 @@ def test_imagenet_weights_are_downloaded_once(imagenet, tmp_path, monkeypatch):
     with h5py.File(tmp_path / "weights.h5", "w") as file:
         keras.src.legacy.saving.legacy_h5_format.save_weights_to_hdf5_group(file, vgg)
     requests = imagenet((tmp_path / "weights.h5").read_bytes())
-    with pytest.warns(UserWarning, match="random ones are used"):  # it is not the file whose checksum Keras knows
+    # It is not the file whose checksum Keras knows.
+    with pytest.warns(UserWarning, match="random ones are used"):
         assert find_vgg(None, "block2_conv2")[1] == "random"
-    monkeypatch.setattr(keras.src.utils.file_utils, "validate_file", lambda *_, **__: True)
+    monkeypatch.setattr(
+        keras.src.utils.file_utils, "validate_file", lambda *_, **__: True
+    )
     requests.clear()
     shutil.rmtree(tmp_path / "keras/models")
     for _ in range(2):
@@ -334,21 +400,16 @@ def test_a_broken_download_of_imagenet_weights(imagenet, tmp_path):
 def test_vgg_may_be_chosen_when_stage_2_begins(command, refused):
     options = [*SRGAN_TINY, "--vgg", "random"]
     without = SRGAN_TINY[: SRGAN_TINY.index("--vgg")]
-    assert command(srgan, "--epochs", 1, "--pretrain-epochs", 1, *without, *SRGAN_TINY[-2:])[0] == 0
+    assert (
+        command(
+            srgan, "--epochs", 1, "--pretrain-epochs", 1, *without, *SRGAN_TINY[-2:]
+        )[0]
+        == 0
+    )
     assert command(srgan, "--epochs", 2, *options)[0] == 0
-    assert "--vgg random (not imagenet)" in refused(srgan, "--epochs", 3, "--vgg", "imagenet")
-
-
-def test_learning_rates():
-    gan = SRGAN(blocks=1, filters=4, size=32, pretrain_steps=600, gan_steps=100, learning_rate=5e-4)
-
-    def rate(player, step):
-        player.optimizer.iterations.assign(step)
-        return float(ops.convert_to_numpy(player.optimizer.learning_rate))
-
-    stage_1 = [rate(gan.pretrain, step) for step in (0, 75, 150, 375, 600)]
-    np.testing.assert_allclose(stage_1, [1e-6, 2.505e-4, 5e-4, 2.55e-4, 1e-5], rtol=1e-3)
-    assert [rate(gan.combined, step) for step in (0, 50, 51, 100)] == pytest.approx([1e-4, 1e-4, 1e-5, 1e-5])
+    assert "--vgg random (not imagenet)" in refused(
+        srgan, "--epochs", 3, "--vgg", "imagenet"
+    )
 
 
 @pytest.mark.usefixtures("eager")
@@ -358,12 +419,23 @@ def test_vgg_choices(command, refused, tmp_path, monkeypatch):
 
     monkeypatch.setattr(keras.utils, "get_file", no_network)
     monkeypatch.setattr("keras.src.utils.file_utils.get_file", no_network)
-    args = ["--epochs", 2, "--pretrain-epochs", 1, *SRGAN_TINY[:-4], "--vgg-layer", "block2_conv2"]
+    args = [
+        "--epochs",
+        2,
+        "--pretrain-epochs",
+        1,
+        *SRGAN_TINY[:-4],
+        "--vgg-layer",
+        "block2_conv2",
+    ]
     assert "URL fetch failure" in refused(srgan, *args, "--vgg", "imagenet")
     assert "nothing.h5" in refused(srgan, *args, "--vgg", "nothing.h5")
     with pytest.warns(UserWarning, match="random ones are used"):
         assert command(srgan, *args)[0] == 0
-    assert json.loads((tmp_path / "runs/srgan/options.json").read_text())["vgg"] == "random"
+    assert (
+        json.loads((tmp_path / "runs/srgan/options.json").read_text())["vgg"]
+        == "random"
+    )
 
 
 @pytest.mark.parametrize(
@@ -372,44 +444,11 @@ def test_vgg_choices(command, refused, tmp_path, monkeypatch):
         (["--size", "30"], "multiple of --scale"),
         (["--size", "16"], "32 or more"),
         (["--scale", "3"], "--scale"),
-        (["--apply", "nothing.jpg", "--run", "elsewhere"], "train it first"),
+        (["--apply", "nothing.jpg", "--run", "elsewhere"], "there is no photo"),
     ],
 )
 def test_mistakes_get_one_line(args, advice, refused):
     assert advice in refused(srgan, *args)
-
-
-def test_evaluation_leaves_out_a_border_and_keeps_rows_apart():
-    truth = noise(48, 48, 3)
-    outside, inside = truth.copy(), truth.copy()
-    outside[:4] = outside[:, -4:] = 0
-    inside[4, 4:-4] ^= 128
-    gan = SimpleNamespace(scale=4, upscale=lambda low, network: network[None])
-    result = srgan.evaluate(gan, {"outside": outside, "inside": inside}, one(truth), metrics)
-    assert result["outside"] == {"PSNR dB": 100, "SSIM": 1} and result["inside"]["PSNR dB"] < 50
-
-
-@pytest.mark.parametrize("more, steps", [([], 12), (["--pretrain-epochs", 2], 6)])
-def test_how_long_the_stages_are(more, steps, command, monkeypatch):
-    seen = set()
-
-    def look(gan, images):
-        seen.add(gan.pretrain_steps)
-        return {"pretrain_loss": 0.0}
-
-    monkeypatch.setattr(SRGAN, "train_step", look)
-    assert command(srgan, "--epochs", 5, *SRGAN_TINY, *more)[0] == 0
-    assert seen == {steps}
-
-
-@pytest.mark.parametrize("blocks", [1, 16])
-def test_the_halo_is_the_reach(blocks, command, monkeypatch, tmp_path):
-    """By the kernels: 9 x 9, two of 3 x 3 for each block, one more, what enlarges, 9 x 9 of the enlarged."""
-    seen = []
-    monkeypatch.setattr(photos, "apply", lambda *_, **options: seen.append(options))
-    monkeypatch.setattr(runs, "load_trained", lambda *_: None)
-    assert command(srgan, "--apply", "photo.png", "--blocks", blocks, "--filters", 1)[0] == 0
-    assert seen[0]["halo"] >= 4 + 2 * blocks + 1 + 1 + 1 + 1 and seen[0]["scale"] == 4
 
 
 def test_vgg_features_are_of_the_pixels_that_vgg_was_trained_with():
@@ -418,5 +457,12 @@ def test_vgg_features_are_of_the_pixels_that_vgg_was_trained_with():
     theirs = keras.Model(theirs.input, theirs.get_layer("block2_conv2").output)
     theirs.set_weights(ours.get_weights())
     image = noise(1, 32, 32, 3).astype("float32")
-    expected = theirs.predict(keras.applications.vgg19.preprocess_input(image.copy()), verbose=0)
-    np.testing.assert_allclose(12.75 * ours.predict(image / 127.5 - 1, verbose=0), expected, rtol=1e-3, atol=1e-3)
+    expected = theirs.predict(
+        keras.applications.vgg19.preprocess_input(image.copy()), verbose=0
+    )
+    np.testing.assert_allclose(
+        12.75 * ours.predict(image / 127.5 - 1, verbose=0),
+        expected,
+        rtol=1e-3,
+        atol=1e-3,
+    )

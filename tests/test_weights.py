@@ -1,4 +1,7 @@
-"""The generators that come with the zoo, and `--weights`: better than nothing, on a photo that they have not seen."""
+"""The generators that come with the zoo, and `--weights`.
+
+Better than nothing, on a photo that they have not seen.
+"""
 
 import importlib
 import shutil
@@ -12,7 +15,8 @@ from conftest import DEBLUR_TINY, ROOT, SRGAN_TINY
 from PIL import Image
 from skimage import data
 
-from zoo import deblur, metrics, srgan
+from zoo import deblur, srgan
+from zoo.common import metrics
 
 LIMITS = {"srgan": 4e6, "deblur": 6e6}  # bytes
 TINY = {"srgan": SRGAN_TINY, "deblur": DEBLUR_TINY}
@@ -33,7 +37,8 @@ def test_srgan_enlarges_better_than_bicubic(command, tmp_path):
     large = iio.imread(tmp_path / "small_x4.png")
     bicubic = Image.fromarray(small).resize(CAT.shape[1::-1], Image.Resampling.BICUBIC)
     assert metrics.psnr(large, CAT) > metrics.psnr(bicubic, CAT) + 0.5
-    large = srgan.SRGAN.pretrained().upscale(small[None])[0]  # not the same: --apply mirrors the photo at its edges
+    # Not the same: --apply mirrors the photo at its edges.
+    large = srgan.SRGAN.pretrained().upscale(small[None])[0]
     assert metrics.psnr(large, CAT) > metrics.psnr(bicubic, CAT) + 0.5
 
 
@@ -45,14 +50,21 @@ def test_deblurrer_gains(kind, command, tmp_path):
     assert status == 0 and "comes with the zoo" in out
     restored = iio.imread(tmp_path / "blurred_sharp.png")
     assert metrics.psnr(restored, CAT) > metrics.psnr(blurred, CAT)
-    assert metrics.psnr(deblur.Deblurrer.pretrained().restore(blurred[None])[0], CAT) > metrics.psnr(blurred, CAT)
+    assert metrics.psnr(
+        deblur.Deblurrer.pretrained().restore(blurred[None])[0], CAT
+    ) > metrics.psnr(blurred, CAT)
 
 
 def test_evaluation_without_a_run(command, tmp_path):
     (tmp_path / "set").mkdir()
     iio.imwrite(tmp_path / "set/cat.png", CAT[96:192, 96:192])
     status, out, _ = command(srgan, "--evaluate", "set")
-    assert status == 0 and "bicubic" in out and "generator" in out and not (tmp_path / "runs").exists()
+    assert (
+        status == 0
+        and "bicubic" in out
+        and "generator" in out
+        and not (tmp_path / "runs").exists()
+    )
 
 
 @pytest.mark.slow
@@ -64,12 +76,14 @@ def test_weights_of_ones_own(name, command, refused, tmp_path):
     assert command(module, "--epochs", 1, *TINY[name])[0] == 0
     assert command(module, "--apply", "photo.png", "--output", "run.png")[0] == 0
     shutil.move(f"runs/{name}/generator.keras", "mine.keras")
-    shape = TINY[name][2:6] if name == "srgan" else TINY[name][2:4]  # --blocks and --filters
+    # --blocks and --filters.
+    shape = TINY[name][2:6] if name == "srgan" else TINY[name][2:4]
     use = ["--apply", "photo.png", "--output", "mine.png", "--weights", "mine.keras"]
     assert command(module, *use, *shape)[0] == 0
     np.testing.assert_array_equal(iio.imread("run.png"), iio.imread("mine.png"))
     advice = refused(module, *use)
-    assert "give the options" in advice and len(advice) < 1000  # Keras lists all the weights
+    # Keras lists all the weights.
+    assert "give the options" in advice and len(advice) < 1000
     assert "nothing.keras" in refused(module, *use[:-1], "nothing.keras", *shape)
 
 
@@ -83,40 +97,46 @@ def test_a_run_begins_with_weights(name, command, refused):
     more = ["--weights", "first/generator.keras", "--learning-rate", 1e-9, *TINY[name]]
     status, _, err = command(module, "--epochs", 1, *more)
     assert status == 0, err
-    begun, first = (keras.saving.load_model(f"{run}/generator.keras") for run in (f"runs/{name}", "first"))
-    for ours, theirs in zip(begun.trainable_variables, first.trainable_variables, strict=True):
-        np.testing.assert_allclose(*map(keras.ops.convert_to_numpy, (ours, theirs)), atol=1e-6)
-    assert "--weights first/generator.keras" in refused(module, "--epochs", 2, "--weights", "other.keras")
+    begun, first = (
+        keras.saving.load_model(f"{run}/generator.keras")
+        for run in (f"runs/{name}", "first")
+    )
+    for ours, theirs in zip(
+        begun.trainable_variables, first.trainable_variables, strict=True
+    ):
+        np.testing.assert_allclose(
+            *map(keras.ops.convert_to_numpy, (ours, theirs)), atol=1e-6
+        )
+    assert "--weights first/generator.keras" in refused(
+        module, "--epochs", 2, "--weights", "other.keras"
+    )
     shutil.rmtree("first")  # a run that has begun needs it no more
     status, out, err = command(module, "--epochs", 2, *more)
     assert status == 0 and "going on after epoch 1" in out, err
     assert command(module, "--evaluate")[0] == 0  # the run, not what it began with
     assert Path(f"runs/{name}/evaluation.json").exists()
-    assert "nothing.keras" in refused(module, "--epochs", 1, "--fresh", "--weights", "nothing.keras", *TINY[name])
+    assert "nothing.keras" in refused(
+        module, "--epochs", 1, "--fresh", "--weights", "nothing.keras", *TINY[name]
+    )
     assert not Path(f"runs/{name}.1").exists()
-    status, _, err = command(module, "--epochs", 1, "--fresh", "--weights", f"runs/{name}/generator.keras", *TINY[name])
+    status, _, err = command(
+        module,
+        "--epochs",
+        1,
+        "--fresh",
+        "--weights",
+        f"runs/{name}/generator.keras",
+        *TINY[name],
+    )
     assert status == 0 and Path(f"runs/{name}.1").exists(), err
-
-
-@pytest.mark.parametrize(
-    ("name", "option"), [pytest.param("srgan", "image_skip", marks=pytest.mark.slow), ("deblur", "skips")]
-)
-def test_weights_of_a_generator_without_skips(name, option, command, refused, tmp_path):
-    """The weights have the same shapes, so that Keras alone would load them, and the picture would be spoilt."""
-    iio.imwrite(tmp_path / "photo.png", CAT[:40, :50])
-    without = f"--no-{option.replace('_', '-')}"
-    assert "other layers" in refused(MODULES[name], "--apply", "photo.png", without)
-    MODULES[name].build_generator(**{option: False}).save(tmp_path / "mine.keras")
-    use = ["--apply", "photo.png", "--weights", "mine.keras"]
-    assert "other layers" in refused(MODULES[name], *use)
-    assert command(MODULES[name], *use, without)[0] == 0
 
 
 @pytest.mark.parametrize("name", ["cyclegan", "dualgan"])
 def test_weights_of_one_of_two_generators(name, refused, tmp_path):
     iio.imwrite(tmp_path / "photo.png", CAT[:40, :50])
     module = importlib.import_module(f"zoo.{name}")
-    assert "two" in refused(module, "--apply", "photo.png", "--weights", "mine.keras")
+    line = refused(module, "--apply", "photo.png", "--weights", "mine.keras")
+    assert "no option --weights" in line
 
 
 def test_weights_are_plain_keras(tmp_path):

@@ -1,204 +1,448 @@
-"""Pix2pix: grey photos in colour, sketches in colour, or whatever a folder of A|B pairs shows.
+"""pix2pix: grey photos to colour, drawings to colour, or any pairs of images.
 
-Isola, Zhu, Zhou, Efros: Image-to-Image Translation with Conditional Adversarial Networks, arXiv:1611.07004.
+Isola, Zhu, Zhou, Efros: Image-to-Image Translation with Conditional Adversarial
+Networks, arXiv:1611.07004.
 
-    input x (batch, 256, 256, 1 or 3) in [-1, 1]  ->  generator (U-Net)         ->  output (batch, 256, 256, 2 or 3)
-    x and an output, or the true target y         ->  discriminator (PatchGAN)  ->  logits (batch, 30, 30, 1): real?
+    input x (batch, 256, 256, 1 or 3) in [-1, 1]  ->  generator G (U-Net)  ->  image y
+    [x, y or G(x)]  ->  discriminator D (PatchGAN)  ->  logits (batch, 30, 30, 1)
 
-    python -m zoo.pix2pix --epochs 5                                    colorizes; trains on 4 photos, no download
-    python -m zoo.pix2pix --data my/photos --epochs 50 --learning-rate 2e-4    your own; long, so at the paper's rate
-    python -m zoo.pix2pix --task sketch                                 pencil sketch to photo
-    python -m zoo.pix2pix --task pairs --data facades --direction BtoA  or maps, edges2shoes, ..., or a folder of pairs
-    python -m zoo.pix2pix --apply photo.jpg                             a picture of any size through the trained run
-    python -m zoo.pix2pix --evaluate [SOURCE]                           errors, beside those of the unchanged input
+    python -m zoo.pix2pix --epochs 5                  colorize photos, no download
+    python -m zoo.pix2pix --task drawing --epochs 5   colour outlines of emoji
+    python -m zoo.pix2pix --data my/photos --epochs 50 --learning-rate 2e-4
+    python -m zoo.pix2pix --task pairs --data facades --direction BtoA
+    python -m zoo.pix2pix --apply photo.jpg           colour a photo of any size
+    python -m zoo.pix2pix --evaluate                  errors beside the baselines
 
-Measured on 40 photos of BSDS500, held out, after `--data FOLDER --learning-rate 2e-4 --precision mixed_bfloat16
---steps-per-epoch 400 --epochs 25` on 360 others: the colours are off by 18.1 in CIELAB, those of the grey photo by
-21.8; their colourfulness is 29.7, that of the photos 43.4.
-
-The colorizer is given the lightness L of CIELAB and makes the colours a and b. A picture of another size is shrunk to
-the square of `--size` pixels that the network knows, whole and not in tiles: each pixel of a U-Net's output depends on
-the whole input. Its colours are then enlarged and joined with the photo's own L, so that no detail is lost; the output
-of the other tasks is enlarged as it is.
+Tasks: colorize gets the lightness L of CIELAB and predicts the colours a and b. drawing
+gets a grey outline, sketch a pencil sketch of a photo, and both predict the RGB image.
+pairs translates A to B. Pictures of other sizes are shrunk to the network's square, as
+each output pixel depends on the whole input. The colours are then enlarged and joined
+with the photo's own L; the output of the other tasks is enlarged.
 
 Differences from the paper:
-- The normalisation is over each image; the paper's is over the batch, in training and at test (`--norm batch`). With
-  more than one image in a batch, the statistics at test, of a single one, are others than in training.
-- The learning rate falls to zero, along a cosine, over the second half of the training (going on with a larger
-  `--epochs` raises it again); the paper's is constant.
-- A larger picture is shrunk, not translated at its own size.
-- Photos are cut to squares of any size at any place, pairs are jittered as in the paper. Photographers put what is red
-  (faces, flowers) into the middle, and the innermost layers of a U-Net know where they are: trained on whole photos it
-  reddens the middle of every picture.
-- G and D are updated at once, not D before G, so that what G has made serves both: a step is one call.
-- The defaults are for laptops; the paper's are `--size 256 --filters 64 --learning-rate 2e-4`, and batches of 1 to
-  10. The rate of 3e-3 is for short trainings: after 500 to 2000 steps the colours of photos held out are nearer than
-  at the paper's, with fewer blotches; after 10,000 steps the paper's has the nearer ones.
-- Convolutions before a normalisation have no bias: the normalisation would take it away again.
+- Normalisation is per image, in training and at test (paper: per batch, in both).
+  `--norm batch`.
+- The learning rate falls to 0 along a cosine over the second half of the training
+  (paper: constant).
+- Photos are cut to random squares of any size; pairs are jittered as in the paper. Red
+  things (faces, flowers) are often in the middle of a photo. A U-Net trained on whole
+  photos would therefore redden the middle of every picture.
+- G is updated before D (paper: D first), so that D learns from the images that G has
+  just generated.
+- The defaults are for laptops (paper: `--size 256 --filters 64 --learning-rate 2e-4`,
+  mini-batches of 1 to 10). The higher rate is for trainings of a few thousand steps.
+- Convolutions before a normalisation have no bias: it would subtract it again.
 """
 
 import argparse
-import importlib
+import collections
+import contextlib
+import os
+import signal
 import sys
+import threading
 import warnings
+from functools import partial
 from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no start-up notes of TensorFlow
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # faster on CPUs without AVX-512
 
 import keras
 import numpy as np
 from keras import layers, ops
 from PIL import Image
+from scipy import ndimage
 from skimage import color
 from skimage.filters import gaussian
 
-CHANNELS = {"colorize": (1, 2), "sketch": (1, 3), "pairs": (3, 3)}  # of the input, of the output
+keras.config.set_image_data_format("channels_last")  # whatever keras.json says
+keras.config.set_floatx("float32")
+
+# --------------------------------------------------------------------------------------
+# 1. The networks (Section 6.1)
+
 PATCHES = {1: 0, 16: 1, 70: 3, 286: 5}  # receptive field of D: its layers of stride 2
-MOST = 500  # images to evaluate on
 
 
-def build_generator(size=256, in_channels=1, out_channels=2, filters=64, dropout=0.5, norm="instance", skips=True):
-    """The U-Net of Section 6.1.1: images (batch, size, size, in_channels) in [-1, 1] -> (..., out_channels) in [-1, 1].
-
-    The dropout is the noise z: call the model with `training=True` for it; `predict` leaves it out.
+def build_generator(size=256, in_channels=1, out_channels=2, filters=64, dropout=0.5,
+                    norm="instance", skips=True):  # fmt: skip
+    """G, a U-Net: (batch, size, size, in_channels) -> (..., out_channels), in [-1, 1].
 
     Args:
-        size: a multiple of 32 up to 512. The encoder halves it while it is even, 256 to 1 in eight layers: powers
-            of two are best, 288 has five layers alone.
-        filters: width of the first layer; each layer of the encoder is twice as wide as the one before, up to 8 times.
-        dropout: share of the values that the first three layers of the decoder lose.
+        size: a multiple of 32 up to 512. The encoder halves it while it is even: 256 to
+            1 in eight layers.
+        filters: width of the first layer; each next one of the encoder is twice as
+            wide, up to 8 times.
+        dropout: share of the values that the first three layers of the decoder drop:
+            the noise z. It is on at test too: call the model with `training=True`.
         norm: "instance" or "batch", see `normalize`.
-        skips: gives the decoder the encoder's maps of each size; without them it is an encoder-decoder.
+        skips: skip connections; without them G is an encoder-decoder.
     """
     if size % 32 or not 32 <= size <= 512:
-        raise ValueError(f"--size {size} should be a multiple of 32, from 32 to 512")
+        raise ValueError(f"size {size} should be a multiple of 32, from 32 to 512")
     x = image = keras.Input((size, size, in_channels), name="image")
     maps, widths = [], []
-    while size % 2 == 0:
+    while size % 2 == 0:  # (128, 128, 64), (64, 64, 128), ... (1, 1, 512)
         widths.append(filters * min(2 ** len(maps), 8))
         size //= 2
         plain = not maps or size == 1  # the normalisation of a single value is zero
         x = layers.LeakyReLU(negative_slope=0.2)(x) if maps else x
-        x = layers.Conv2D(widths[-1], 4, 2, "same", use_bias=plain, kernel_initializer=normal())(x)
+        x = layers.Conv2D(widths[-1], 4, 2, "same", use_bias=plain,
+                          kernel_initializer=normal())(x)  # fmt: skip
         x = x if plain else normalize(x, norm)
         maps.append(x)
     maps.pop()
-    for i, width in enumerate(reversed(widths[:-1])):
-        x = layers.Conv2DTranspose(width, 4, 2, "same", use_bias=False, kernel_initializer=normal())(layers.ReLU()(x))
+    for i, width in enumerate(reversed(widths[:-1])):  # (2, 2, 512) ... (128, 128, 64)
+        x = layers.ReLU()(x)
+        x = layers.Conv2DTranspose(width, 4, 2, "same", use_bias=False,
+                                   kernel_initializer=normal())(x)  # fmt: skip
         x = normalize(x, norm)
         x = layers.Dropout(dropout, seed=i)(x) if dropout and i < 3 else x
         x = layers.Concatenate()([x, maps.pop()]) if skips else x
-    x = layers.Conv2DTranspose(out_channels, 4, 2, "same", kernel_initializer=normal())(layers.ReLU()(x))
-    return keras.Model(image, layers.Activation("tanh", dtype="float32")(x), name="generator")
+    x = layers.ReLU()(x)
+    x = layers.Conv2DTranspose(out_channels, 4, 2, "same",
+                               kernel_initializer=normal())(x)  # fmt: skip
+    x = layers.Activation("tanh", dtype="float32")(x)  # (256, 256, out_channels)
+    return keras.Model(image, x, name="generator")
 
 
-def build_discriminator(size=256, in_channels=1, out_channels=2, patch=70, filters=64, norm="instance"):
-    """The PatchGAN of Section 6.1.2: [x, y] -> logits (batch, h, w, 1), each for one patch of x and y, overlapping.
+def build_discriminator(size=256, in_channels=1, out_channels=2, patch=70, filters=64,
+                        norm="instance"):  # fmt: skip
+    """D, a PatchGAN: [x, y] -> logits (batch, h, w, 1), one for each overlapping patch.
 
     Args:
-        size: side of x (batch, size, size, in_channels) and y (batch, size, size, out_channels).
-        patch: side of the patches: 1 (PixelGAN), 16, 70 or 286 pixels (ImageGAN); the map for 70 of 256 is 30 x 30.
-        filters: width of the first layer; each layer is twice as wide as the one before, up to 8 times.
+        size: side of x (batch, size, size, in_channels) and of y (..., out_channels).
+        patch: side of the patches in pixels: 1, 16, 70 or 286. 70 of 256 is a 30 x 30
+            map.
+        filters: width of the first layer; each next one is twice as wide, up to 8
+            times.
         norm: "instance" or "batch", see `normalize`.
     """
     if patch not in PATCHES:
         raise ValueError(f"patch is {patch}, and can be {', '.join(map(str, PATCHES))}")
-    halvings = PATCHES[patch]
-    kernel = 4 if halvings else 1
-    if kernel > 1 and size < 4 << halvings:
-        raise ValueError(f"--patch {patch} needs --size {4 << halvings} or more")
-    inputs = [keras.Input((size, size, channels)) for channels in (in_channels, out_channels)]
+    n, kernel = PATCHES[patch], 1 if patch == 1 else 4
+    if kernel > 1 and size < 4 << n:
+        raise ValueError(f"patch {patch} needs a size of {4 << n} or more")
+    inputs = [keras.Input((size, size, c)) for c in (in_channels, out_channels)]
     x = layers.Concatenate()(inputs)
-    for i in range(max(2, halvings + 1)):
-        x = convolution(x, filters * min(2**i, 8), kernel, strides=2 if i < halvings else 1, use_bias=i == 0)
-        x = layers.LeakyReLU(negative_slope=0.2)(normalize(x, norm) if i else x)
-    x = convolution(x, 1, kernel)
-    return keras.Model(inputs, layers.Activation("linear", dtype="float32")(x), name="discriminator")
+    for i in range(
+        max(2, n + 1)
+    ):  # (128, 128, 64), (64, ...), (32, ...), (31, 31, 512)
+        x = convolution(x, filters * min(2**i, 8), kernel, strides=2 if i < n else 1,
+                        use_bias=i == 0)  # fmt: skip
+        x = layers.LeakyReLU(negative_slope=0.2)(normalize(x, norm) if i > 0 else x)
+    x = convolution(x, 1, kernel)  # (30, 30, 1)
+    x = layers.Activation("linear", dtype="float32")(x)
+    return keras.Model(inputs, x, name="discriminator")
 
 
 def convolution(x, width, kernel, **options):
-    # One pixel on each side, as in PyTorch: 32 x 32 becomes 31 x 31, which with Keras' "same" would stay 32 x 32.
+    # One pixel of zeros on each side, as in PyTorch: Keras' "same" would keep 32 x 32.
     x = layers.ZeroPadding2D(1)(x) if kernel > 1 else x
     return layers.Conv2D(width, kernel, kernel_initializer=normal(), **options)(x)
 
 
 def normal(mean=0.0):
-    """Section 6.2: all weights are drawn from a normal distribution of standard deviation 0.02."""
+    """Section 6.2: weights start from a normal distribution, deviation 0.02."""
     return keras.initializers.RandomNormal(mean, 0.02)
 
 
 def normalize(x, norm):
-    """Normalises each map over one image ("instance"), or over all those of the batch ("batch"), at test as well.
-
-    A batch laid end to end is one image, so that the instance normalisation of that is the batch's. Keras' own
-    BatchNormalization has moving averages at test, which the paper does without.
-    """
+    """Normalises each map over an image ("instance") or the mini-batch ("batch")."""
     if norm not in ("instance", "batch"):
         raise ValueError(f"norm is {norm!r}, and can be instance or batch")
-    layer = layers.GroupNormalization(groups=-1, epsilon=1e-5, gamma_initializer=normal(1.0))
+    gamma = normal(1.0)
+    layer = layers.GroupNormalization(groups=-1, epsilon=1e-5, gamma_initializer=gamma)
     if norm == "instance":
         return layer(x)
+    # Laid end to end; Keras' BatchNormalization would have moving averages at test.
     height, width, channels = x.shape[1:]
-    return ops.reshape(layer(ops.reshape(x, (1, -1, width, channels))), (-1, height, width, channels))
+    x = layer(ops.reshape(x, (1, -1, width, channels)))
+    return ops.reshape(x, (-1, height, width, channels))
+
+
+# --------------------------------------------------------------------------------------
+# 2. The task's images
+
+# Channels of x and of y.
+CHANNELS = {"colorize": (1, 2), "drawing": (1, 3), "sketch": (1, 3), "pairs": (3, 3)}
+PAIRED = ("drawing", "pairs")  # tasks that are trained on pairs A | B
 
 
 def to_lab(images):
-    """RGB images (..., 3), uint8 or float in [0, 1], as float32 (L/50 - 1, a/110, b/110)."""
+    """RGB images (..., 3), uint8 or in [0, 1] -> float32 (L/50 - 1, a/110, b/110)."""
     return (color.rgb2lab(images) / [50, 110, 110] - [1, 0, 0]).astype("float32")
 
 
 def colorize(photo, ab):
-    """A uint8 photo (h, w, 3) with its own lightness and the colours `ab` (any size, 2) in [-1, 1], enlarged to it."""
-    height, width = photo.shape[:2]
-    planes = [Image.fromarray(np.ascontiguousarray(ab[..., i], "float32")) for i in range(2)]
-    result = np.empty_like(photo)
-    for top in range(0, height, 256):  # a band at a time, to save memory
-        bottom = min(top + 256, height)
-        lab = color.rgb2lab(photo[top:bottom])
-        box = 0, top * ab.shape[0] / height, ab.shape[1], bottom * ab.shape[0] / height
+    """A uint8 photo (h, w, 3), its own lightness with the colours ab (any size, 2)."""
+    width, scale, result = photo.shape[1], len(ab) / len(photo), np.empty_like(photo)
+    planes = [Image.fromarray(np.array(ab[..., i], "float32")) for i in range(2)]
+    for top in range(0, len(photo), 256):  # a band at a time, to save memory
+        lab = color.rgb2lab(photo[top : top + 256])
+        box = 0, scale * top, ab.shape[1], scale * (top + len(lab))
         for i, plane in enumerate(planes):
-            lab[..., i + 1] = 110 * np.asarray(plane.resize((width, bottom - top), Image.Resampling.BILINEAR, box))
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Conversion from CIE-LAB")  # no such colour: the nearest in RGB is taken
-            result[top:bottom] = np.rint(255 * color.lab2rgb(lab))
+            plane = plane.resize((width, len(lab)), Image.Resampling.BILINEAR, box)
+            lab[..., i + 1] = 110 * np.asarray(plane)
+        with warnings.catch_warnings():  # RGB lacks some colours: the nearest is taken
+            warnings.filterwarnings("ignore", "Conversion from CIE-LAB")
+            result[top : top + 256] = np.rint(255 * color.lab2rgb(lab))
     return result
 
 
 def sketch(image):
-    """A pencil sketch, float (h, w) in [0, 1], of an RGB image in [0, 1]: white where it is not darker than around."""
-    grey = color.rgb2gray(image) + 0.05  # so that what is evenly black is white too
+    """A pencil sketch, float (h, w) in [0, 1], of an RGB image in [0, 1]."""
+    grey = color.rgb2gray(image) + 0.05  # so that an evenly black area becomes white
     return np.minimum(grey / gaussian(grey, 3), 1)
 
 
-class Player(keras.Model):
-    """One player of the game, or both: a functional model, of which the optimiser moves only `networks`.
+# --------------------------------------------------------------------------------------
+# 3. The game
 
-    Keras asks `trainable_variables` who learns. Switching `trainable` flags instead, as tutorials for older Keras do,
-    leaves the discriminator without any weights to train, and its batch normalisation in the wrong mode.
+
+class Pix2Pix:
+    """G, D and their training.
+
+    Args:
+        task: "colorize", "drawing", "sketch" or "pairs"; direction: of pairs.
+        generator, discriminator: Keras models x -> y and [x, y] -> logits (no sigmoid).
+            None: the paper's, 256 x 256.
+        l1_weight: weight of the L1 loss, the paper's lambda.
+        adversarial_weight: weight of the adversarial loss; 0 leaves D out.
+        learning_rate: of both Adam optimisers in the first half of the training.
+        deterministic: no dropout at test.
+        seed: of the dropout and of the order of the images.
     """
 
-    def __init__(self, inputs, outputs, networks, **kwargs):
-        if isinstance(outputs, dict):  # Keras takes the names from layers
-            outputs = {name: layers.Identity(name=name, dtype="float32")(x) for name, x in outputs.items()}
-        super().__init__(inputs, outputs, **kwargs)
-        self.networks = networks
+    networks, players = ("generator", "discriminator"), ("d_step", "combined")
+    state = ("steps",)
+    batch_size = 1  # Section 6.2
 
-    def compile(self, optimizer, loss, **kwargs):
-        """Makes all variables at once: `load` finds them, and TensorFlow need not compile the first step twice."""
-        super().compile(optimizer, loss, **kwargs)
-        self.optimizer.build(self.trainable_variables)
-        outputs = keras.tree.map_structure(lambda output: ops.zeros((1, *output.shape[1:])), self.output)
-        targets = {name: outputs[name] for name in loss} if isinstance(loss, dict) else outputs
-        self.compute_loss(None, targets, outputs)
-        self.compute_metrics(None, targets, outputs)
+    def __init__(self, task="colorize", generator=None, discriminator=None,
+                 direction="AtoB", l1_weight=100, adversarial_weight=1,
+                 learning_rate=2e-4, deterministic=False, seed=0):  # fmt: skip
+        known = (*CHANNELS, "AtoB", "BtoA")
+        if task not in known[:4] or direction not in known[4:]:
+            raise ValueError(f"{task!r} or {direction!r} is not in {known}")
+        if not (l1_weight or adversarial_weight):
+            raise ValueError("both losses have the weight 0: there is nothing to learn")
+        check_networks(generator, discriminator)
+        if generator is None:
+            size = discriminator.inputs[0].shape[1] if discriminator else 256
+            generator = build_generator(size, *CHANNELS[task])
+        self.size = size = generator.input_shape[1]
+        if discriminator is None:
+            discriminator = build_discriminator(size, *CHANNELS[task])
+        self.generator, self.discriminator = G, D = generator, discriminator
+        self.image_shape = (size, size, 6 if task in PAIRED else 3)
+        self.task, self.direction, self.deterministic = task, direction, deterministic
+        self.l1_weight, self.adversarial_weight = l1_weight, adversarial_weight
+        self.learning_rate, self.seed = learning_rate, seed
+        self.steps, self.total_steps = 0, None
+        x, y = (keras.Input((size, size, n)) for n in CHANNELS[task])
+        fake = keras.Input(y.shape[1:])
+        bce = keras.losses.BinaryCrossentropy(from_logits=True)
+
+        # G's loss (equations 1 to 4): -log D(x, G(x)) + lambda |y - G(x)|.
+        generated = G(x)
+        outputs = {"fake": generated, "adversarial": D([x, generated])}
+        losses = {"fake": "mae", "adversarial": bce}
+        weights = {"fake": l1_weight, "adversarial": adversarial_weight}
+        if not adversarial_weight:
+            del outputs["adversarial"], losses["adversarial"], weights["adversarial"]
+        adam = keras.optimizers.Adam(learning_rate, beta_1=0.5)  # Section 6.2
+        self.combined = Player(x, outputs, [G], adam, ["fake"], loss=losses,
+                               loss_weights=weights)  # fmt: skip
+        # D's loss: -log D(x, y) - log(1 - D(x, G(x))). Section 3.3 halves it; with Adam
+        # this changes only the logged number, not the update.
+        self.d_step = Player(
+            [x, y, fake],
+            {"real": D([x, y]), "fake": D([x, fake])},
+            [D],
+            keras.optimizers.Adam(learning_rate, beta_1=0.5),
+            loss={"real": bce, "fake": bce},
+            loss_weights={"real": 0.5, "fake": 0.5},
+            metrics={"real": [probability], "fake": [probability]},
+        )
+
+    def train_step(self, images):
+        """One update of G, then one of D on the images that G has just generated.
+
+        Args:
+            images: float32 images as `pair` takes them, or the (x, y) that it returns.
+
+        Returns:
+            dict of floats: the losses and D's mean scores.
+        """
+        x, y = images if isinstance(images, tuple) else self.pair(images)
+        rate = late_cosine(self.learning_rate, self.steps, self.total_steps)
+        self.combined.optimizer.learning_rate = rate
+        self.d_step.optimizer.learning_rate = rate
+        shape = len(x), *self.discriminator.output_shape[1:]
+        ones, zeros = np.ones(shape, "float32"), np.zeros(shape, "float32")
+        targets = {"fake": y} | (
+            {"adversarial": ones} if self.adversarial_weight else {}
+        )
+        fix_dropout(self.generator, self.seed, self.steps)
+        g = self.combined.train_on_batch(x, targets)
+        self.steps += 1
+        if not self.adversarial_weight:
+            loss = float(g["loss"])
+            return {"g_loss": loss, "l1_loss": loss / self.l1_weight}
+        d = self.d_step.train_on_batch([x, y, g["fake"]], {"real": ones, "fake": zeros})
+        return {
+            "g_loss": float(g["loss"]),
+            "l1_loss": float(g["fake_loss"]),
+            "adversarial_loss": float(g["adversarial_loss"]),
+            "d_loss": float(d["loss"]),
+            "d_real": float(d["real_probability"]),
+            "d_fake": float(d["fake_probability"]),
+        }
+
+    def pair(self, images):
+        """The x and y of float32 RGB images (pairs: six channels, A's then B's)."""
+        if self.task == "colorize":
+            lab = to_lab((images + 1) / 2)
+            return lab[..., :1], lab[..., 1:]
+        if self.task == "sketch":
+            drawn = np.stack([sketch((image + 1) / 2) for image in images])
+            return drawn[..., None].astype("float32") * 2 - 1, images
+        a, b = images[..., :3], images[..., 3:]
+        if self.task == "drawing":
+            return color.rgb2gray(a)[..., None].astype("float32"), b
+        return (a, b) if self.direction == "AtoB" else (b, a)
+
+    def translate(self, images, seed=0):
+        """The outputs for uint8 inputs (batch, h, w, 3) of any size, in that size.
+
+        Args:
+            images: photos, whose colours are ignored; drawings or sketches, dark on
+                white; or one domain of the pairs.
+            seed: of the dropout.
+        """
+        to_float(images)  # refuses other images
+        results = []
+        for i, image in enumerate(images):  # one by one: independent of each other
+            size = self.size, self.size
+            small = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
+            x = self.input(np.asarray(small))[None]
+            fix_dropout(self.generator, seed, i)
+            y = self.generator(x, training=not self.deterministic)
+            y = ops.convert_to_numpy(y)[0]
+            if self.task == "colorize":
+                results.append(colorize(image, y))
+            else:
+                y = Image.fromarray(to_uint8(y))
+                y = y.resize(image.shape[1::-1], Image.Resampling.BICUBIC)
+                results.append(np.asarray(y))
+        return np.stack(results)
+
+    colorize = translate  # the verb of the default task
+
+    def input(self, image):
+        """G's input x (h, w, 1 or 3) for a uint8 image (h, w, 3)."""
+        if self.task == "colorize":
+            return to_lab(image)[..., :1]
+        if self.task == "pairs":
+            return to_float(image[None])[0]
+        return color.rgb2gray(image)[..., None].astype("float32") * 2 - 1
+
+    # ----------------------------------------------------------------------------------
+    # 4. The same in every file: training loop, save and load, players, batches, checks
+
+    def train(self, images, epochs, batch_size=None, callbacks=None, initial_epoch=0,
+              initial_step=0):  # fmt: skip
+        """Trains up to epoch `epochs`; returns a Keras History with the epochs' means.
+
+        Args:
+            images: uint8 (count, height, width, channels), or a tuple of images and
+                labels, or of two domains; or a PyDataset of float32 mini-batches in
+                [-1, 1]; or `keras.utils.image_dataset_from_directory(...)`.
+            batch_size: of arrays; None is `self.batch_size`.
+            callbacks: Keras callbacks: one, several or None. Their model is `combined`.
+            initial_epoch, initial_step: where to resume.
+        """
+        if not isinstance(images, keras.utils.PyDataset):
+            images = Batches(images, batch_size or self.batch_size, self)
+        model, steps = self.combined, len(images)
+        self.total_steps = self.steps + (epochs - initial_epoch) * steps - initial_step
+        callbacks = callback_list(callbacks, model=model, epochs=epochs, steps=steps)
+        model.stop_training = False
+        callbacks.on_train_begin()
+        for epoch in range(initial_epoch, epochs):
+            images.epoch, history = epoch, collections.defaultdict(list)
+            images.on_epoch_begin()
+            callbacks.on_epoch_begin(epoch)
+            for step in range(initial_step, steps):
+                callbacks.on_train_batch_begin(step)
+                with uninterrupted():
+                    logs = self.train_step(images[step])
+                callbacks.on_train_batch_end(step, logs)
+                for name, value in logs.items():
+                    history[name].append(value)
+                if model.stop_training:
+                    break
+            initial_step = 0
+            images.on_epoch_end()
+            means = {name: float(np.mean(values)) for name, values in history.items()}
+            callbacks.on_epoch_end(epoch, means)
+            if model.stop_training:
+                break
+        callbacks.on_train_end()
+        return model.history
+
+    def save(self, folder):
+        """Writes the networks as .keras files; training.npz has the rest for `load`."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        for name in self.networks:
+            getattr(self, name).save(Path(folder, f"{name}.keras"))
+        state = {name: getattr(self, name) for name in self.state}
+        for name in self.players:
+            for i, variable in enumerate(getattr(self, name).optimizer.variables):
+                state[f"{name}_{i}"] = ops.convert_to_numpy(variable)
+        np.savez(Path(folder, "training.npz"), **state)
+
+    def load(self, folder):
+        """Loads what `save` wrote, or the checkpoint of a run, into equal networks."""
+        for name in self.networks:
+            getattr(self, name).load_weights(Path(folder, f"{name}.keras"))
+        with np.load(Path(folder, "training.npz")) as state:
+            for name in self.players:
+                for i, variable in enumerate(getattr(self, name).optimizer.variables):
+                    variable.assign(state[f"{name}_{i}"])
+            for name in self.state:
+                setattr(self, name, list(x) if (x := state[name]).ndim else x.item())
+
+
+class Player(keras.Model):
+    """A Keras model whose optimiser updates only the weights of `networks`.
+
+    Keras trains what `trainable_variables` lists. `trainable` flags in its place would
+    leave D without weights to train. Identity layers name the outputs and their losses.
+    """
+
+    def __init__(self, inputs, outputs, networks, optimizer, shown=(), **options):
+        named = {k: layers.Identity(name=k, dtype="float32") for k in outputs}
+        super().__init__(inputs, {k: named[k](x) for k, x in outputs.items()})
+        self.networks, self.shown = networks, shown
+        self.compile(optimizer, **options)
+        self.optimizer.build(self.trainable_variables)  # creates what `load` sets
+        zeros = {k: ops.zeros((1, *x.shape[1:])) for k, x in self.output.items()}
+        targets = {name: zeros[name] for name in options["loss"]}
+        self.compute_loss(None, targets, zeros)
+        self.compute_metrics(None, targets, zeros)
+
+    def train_on_batch(self, x, y):
+        self.reset_metrics()  # Keras 3.10 would return means over all batches so far
+        return super().train_on_batch(x, y, return_dict=True)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """What `train_on_batch` returns: this batch's numbers, where older Keras has means over all batches so far."""
         logs = super().compute_metrics(x, y, y_pred, sample_weight)
-        for metric in self.metrics:
-            metric.reset_state()
-        return logs
+        return logs | {name: y_pred[name] for name in self.shown}
 
-    def reset_metrics(self):
-        """There is nothing left to reset. Keras does it before each step, outside of the compiled function: slowly."""
+    def get_config(self):
+        raise NotImplementedError("a GAN can't be pickled or copied: use save(folder)")
 
     @property
     def trainable_variables(self):
@@ -206,349 +450,307 @@ class Player(keras.Model):
 
     @property
     def non_trainable_variables(self):
-        moved = {id(v) for v in self.trainable_variables}
-        return [v for v in self.variables if id(v) not in moved]
+        trained = {id(v) for v in self.trainable_variables}
+        return [v for v in self.variables if id(v) not in trained]
 
-    trainable_weights, non_trainable_weights = trainable_variables, non_trainable_variables
+    trainable_weights = trainable_variables
+    non_trainable_weights = non_trainable_variables
 
 
 class Batches(keras.utils.PyDataset):
-    """uint8 images (count, height, width, channels) as float32 batches in [-1, 1], reshuffled for each `epoch`."""
+    """Mini-batches of what `train` takes, in an order drawn from (seed, epoch)."""
 
-    def __init__(self, images, batch_size, seed):
+    def __init__(self, images, batch_size, gan):
         super().__init__()
-        self.images, self.batch_size, self.seed, self.epoch = checked(images), batch_size, seed, 0
-        if len(self.images) < batch_size:
-            raise ValueError(f"{len(self.images)} images are fewer than batch_size={batch_size}")
+        if hasattr(images, "element_spec"):  # a tf.data.Dataset, values from 0 to 255
+            parts = zip(*map(keras.tree.flatten, images), strict=True)
+            images, *labels = (np.concatenate(part) for part in parts)
+            images = (np.rint(images).astype("uint8"), *labels)
+        parts = images if isinstance(images, tuple) else (images,)
+        self.parts, self.shape = [np.atleast_1d(x) for x in parts], gan.image_shape
+        to_float(self.parts[0][:1], self.shape)  # refuses other images and iterables
+        self.batch_size, self.seed, self.epoch = batch_size, gan.seed, 0
+        if (count := min(map(len, self.parts))) < batch_size:
+            raise ValueError(f"{count} images are fewer than batch_size={batch_size}")
 
     def __len__(self):
-        return len(self.images) // self.batch_size
+        return max(map(len, self.parts)) // self.batch_size
 
     def __getitem__(self, step):
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.images))
-        chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
-        return self.images[chosen].astype("float32") / 127.5 - 1
+        batch, n = [], self.batch_size
+        for i, part in enumerate(self.parts):  # labels are drawn like their images
+            seed = self.seed + i * (part.ndim > 1), self.epoch
+            order = np.random.default_rng(seed).permutation(len(part))
+            start = step % (len(part) // n) * n
+            chosen = part[order[start : start + n]]
+            batch.append(to_float(chosen, self.shape) if part.ndim > 1 else chosen)
+        return tuple(batch) if len(batch) > 1 else batch[0]
 
 
-def checked(images):
-    """The images as an array uint8 (count, height, width, channels); ValueError if they are something else."""
+def to_float(images, shape=(None, None, 3), multiple=1):
+    """uint8 images (count, *shape) -> float32 in [-1, 1]. None: any n * `multiple`."""
     images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim != 4:
-        raise ValueError(f"images are {images.dtype} {images.shape}, not uint8 (count, height, width, channels)")
-    return images
+    sides = zip(images.shape[1:], shape, strict=False)
+    fits = all(n % multiple == 0 if m is None else n == m for n, m in sides)
+    if images.dtype != np.uint8 or images.ndim != 4 or not fits:
+        wanted = ("count", *(n or f"n * {multiple}" for n in shape))
+        raise ValueError(
+            f"images are {images.dtype} {images.shape}, not uint8 {wanted}: use "
+            "np.asarray(Image.open(FILE).convert('RGB' or 'L').resize(size))[None]"
+        )
+    return images.astype("float32") / 127.5 - 1
 
 
 def to_uint8(images):
-    """Float images in [-1, 1] as uint8."""
-    return np.clip(np.rint((np.asarray(images) + 1) * 127.5), 0, 255).astype(np.uint8)
+    """Float images in [-1, 1] -> uint8, the inverse of `to_float`."""
+    return np.clip(np.rint((np.asarray(images) + 1) * 127.5), 0, 255).astype("uint8")
+
+
+def check_networks(*networks):
+    """Raises ValueError for a subclassed Keras model, which has no fixed shapes."""
+    if not all(getattr(n, "inputs", None) for n in networks if n is not None):
+        raise ValueError("wrap it: keras.Sequential([keras.Input(shape), network])")
+
+
+def callback_list(callbacks, **about):
+    """A Keras CallbackList; ValueError for callbacks that need a single Keras model."""
+    callbacks = [] if callbacks is None else keras.tree.flatten(callbacks)
+    for c in callbacks:
+        kind, advice = type(c).__name__, None
+        if kind == "BackupAndRestore" or not getattr(c, "save_weights_only", True):
+            advice = "call save(folder) in a LambdaCallback, and load(folder) to resume"
+        if getattr(c, "save_best_only", True) and getattr(c, "mode", None) == "auto":
+            advice = "give mode='min' or 'max'; a GAN's losses do not show its quality"
+        if kind in ("LearningRateScheduler", "ReduceLROnPlateau"):
+            advice = "give the class a learning_rate; all its optimisers have it"
+        if advice:
+            raise ValueError(f"{kind} does not fit a GAN of several models: {advice}")
+    return keras.callbacks.CallbackList(callbacks, True, True, verbose=1, **about)
+
+
+@contextlib.contextmanager
+def uninterrupted():
+    """Delays Ctrl-C and other signals to the end of the block: no step is half done."""
+    main = threading.current_thread() is threading.main_thread()
+    handlers = {n: signal.getsignal(n) for n in signal.valid_signals() if main}
+    late = []
+    with contextlib.ExitStack() as stack:
+        for n in filter(lambda n: callable(handlers[n]), handlers):
+            signal.signal(n, lambda *args: late.append(args))
+            stack.callback(signal.signal, n, handlers[n])
+        yield
+    for n, frame in late:
+        handlers[n](n, frame)
+
+
+# --------------------------------------------------------------------------------------
+# 5. Evaluation
+
+MOST = 500  # images to evaluate on
 
 
 def probability(_, logits):
-    """Metric: the mean probability of being real that D gives."""
+    """Metric: the mean probability of "real" that D gives."""
     return ops.sigmoid(logits)
 
 
-class Frozen(layers.Layer):
-    """A network that stays put: gradients pass through it to its inputs, but not to its own weights."""
-
-    def __init__(self, network):
-        super().__init__(dtype="float32")  # lets `network` choose how precise it is
-        self.network = network
-
-    def call(self, inputs):
-        # A call as a function of the weights. What else it would change (moving averages) it returns, and we drop.
-        weights = [ops.stop_gradient(v.value) for v in self.network.trainable_variables]
-        others = [v.value for v in self.network.non_trainable_variables]
-        return self.network.stateless_call(weights, others, inputs)[0]
+def late_cosine(rate, step, total):
+    """The learning rate: `rate` for half of the steps, then along a cosine to 0."""
+    share = np.clip(2 * step / total - 1, 0, 1) if total else 0
+    return rate * (1 + np.cos(np.pi * share)) / 2
 
 
-class Pix2Pix:
-    """The two networks and their game.
-
-    Args:
-        task: "colorize", "sketch" or "pairs".
-        size: side of the training images in pixels.
-        direction: of pairs: "AtoB" or "BtoA".
-        filters, dropout, norm, skips, patch: see `build_generator` and `build_discriminator`.
-        l1_weight: of the L1 loss, the paper's lambda.
-        adversarial_weight: of the adversarial loss beside it; 0 leaves D out.
-        learning_rate: of Adam, for both networks; beta_1 is 0.5.
-        total_steps: of the whole training: over its second half the learning rate falls to 0, to stay there; None keeps
-            it.
-        deterministic: no dropout at test time.
-        seed: fixes the noise of every step; `keras.utils.set_random_seed` fixes the first weights.
-    """
-
-    def __init__(self, task="colorize", size=256, direction="AtoB", filters=64, dropout=0.5, norm="instance",
-                 skips=True, patch=70, l1_weight=100, adversarial_weight=1, learning_rate=2e-4, total_steps=None,
-                 deterministic=False, seed=0):  # fmt: skip
-        if task not in CHANNELS:
-            raise ValueError(f"task is {task!r}, and can be {', '.join(CHANNELS)}")
-        if direction not in ("AtoB", "BtoA"):
-            raise ValueError(f"direction is {direction!r}, and can be AtoB or BtoA")
-        if not (l1_weight or adversarial_weight):
-            raise ValueError("the weights of both losses are 0: there is nothing to learn")
-        self.task, self.size, self.direction, self.deterministic = task, size, direction, deterministic
-        self.l1_weight, self.adversarial_weight, self.seed, self.steps = l1_weight, adversarial_weight, seed, 0
-        inputs, outputs = CHANNELS[task]
-        self.generator = generator = build_generator(size, inputs, outputs, filters, dropout, norm, skips)
-        self.discriminator = discriminator = build_discriminator(size, inputs, outputs, patch, filters, norm)
-        bce = keras.losses.BinaryCrossentropy(from_logits=True)
-        x, target = (keras.Input((size, size, channels)) for channels in (inputs, outputs))
-
-        # Both players' losses in one model: neither update depends on the other's result. One optimiser updates all
-        # weights, and gradients are stopped where they should not flow.
-        fake = generator(x)
-        networks = [generator, discriminator]
-        outputs = {
-            "l1": fake,  # for G: should be the target
-            "adversarial": Frozen(discriminator)([x, fake]),  # for G: D, which stays put, should take it for that
-            "real": discriminator([x, target]),  # for D; real and fake apart, so that with `--norm batch` each
-            "fake": discriminator([x, ops.stop_gradient(fake)]),  # has its own statistics
-        }
-        losses = {"l1": "mae", "adversarial": bce, "real": bce, "fake": bce}
-        # Section 3.3 halves D's loss; Adam divides that out again, so that it shows in the log alone.
-        weights = {"l1": l1_weight, "adversarial": adversarial_weight, "real": 0.5, "fake": 0.5}
-        scores = {"real": [probability], "fake": [probability]}
-        if not adversarial_weight:
-            networks, outputs, scores = [generator], {"l1": fake}, None
-            losses, weights = {"l1": "mae"}, {"l1": l1_weight}
-        self.combined = Player([x, target], outputs, networks, name="combined")
-        rate = learning_rate
-        if total_steps:
-            half = max(1, total_steps // 2)
-            rate = keras.optimizers.schedules.CosineDecay(rate, half, warmup_target=rate, warmup_steps=half)
-        adam = keras.optimizers.Adam(rate, beta_1=0.5)
-        self.combined.compile(adam, loss=losses, loss_weights=weights, metrics=scores)
-
-    def pair(self, images):
-        """Float32 RGB images in [-1, 1] (pairs: A's channels on B's) -> the input x and the target."""
-        if self.task == "pairs":
-            a, b = images[..., :3], images[..., 3:]
-            return (a, b) if self.direction == "AtoB" else (b, a)
-        if self.task == "colorize":
-            lab = to_lab((images + 1) / 2)
-            return lab[..., :1], lab[..., 1:]
-        return np.stack([sketch((image + 1) / 2) for image in images])[..., None].astype("float32") * 2 - 1, images
-
-    def train_step(self, images):
-        """One update of G and D on float32 images as `pair` takes them, or on what it returns: losses, mean scores."""
-        x, target = images if isinstance(images, tuple) else self.pair(images)
-        shape = len(x), *self.discriminator.output_shape[1:]
-        ones, zeros = np.ones(shape, "float32"), np.zeros(shape, "float32")
-        self._fix_noise(self.seed, self.steps)
-        self.steps += 1
-        targets = {"l1": target, "adversarial": ones, "real": ones, "fake": zeros}
-        targets = {name: targets[name] for name in self.combined.output_names}
-        logs = self.combined.train_on_batch([x, target], targets, return_dict=True)
-        if not self.adversarial_weight:  # Keras has no name of its own for the only loss
-            return {"g_loss": float(logs["loss"]), "l1_loss": float(logs["loss"] / self.l1_weight)}
-        return {
-            "g_loss": float(self.l1_weight * logs["l1_loss"] + self.adversarial_weight * logs["adversarial_loss"]),
-            "l1_loss": float(logs["l1_loss"]),
-            "adversarial_loss": float(logs["adversarial_loss"]),
-            "d_loss": float(logs["real_loss"] + logs["fake_loss"]) / 2,
-            "d_real": float(logs["real_probability"]),
-            "d_fake": float(logs["fake_probability"]),
-        }
-
-    def _fix_noise(self, seed, place):
-        """The dropout's next draw follows from these two numbers alone, so that a stopped run goes on exactly."""
-        for i, layer in enumerate(each for each in self.generator.layers if isinstance(each, layers.Dropout)):
-            layer.seed_generator.state.assign(np.random.default_rng((seed, place, i)).integers(2**30, size=2))
-
-    def train(self, images, epochs, batch_size=1, callbacks=(), initial_epoch=0, initial_step=0):
-        """Trains for `epochs` epochs in all; the first is `initial_epoch`, from its step `initial_step` on.
-
-        Args:
-            images: uint8 (count, size, size, 3), of pairs 6, or a PyDataset of batches that `train_step` takes.
-            batch_size: for an array; a PyDataset has its own.
-            callbacks: Keras callbacks; they see `combined` as their model.
-
-        Returns:
-            keras.callbacks.History: for each epoch the means of what `train_step` returns.
-        """
-        if not isinstance(images, keras.utils.PyDataset):
-            images = Batches(images, batch_size, self.seed)
-        history = keras.callbacks.History()
-        callbacks = keras.callbacks.CallbackList(
-            [history, *callbacks], add_progbar=True, model=self.combined, epochs=epochs, steps=len(images), verbose=1
-        )
-        self.combined.stop_training = False
-        callbacks.on_train_begin()
-        for epoch in range(initial_epoch, epochs):
-            images.epoch = epoch  # fixes the order of the images
-            callbacks.on_epoch_begin(epoch)
-            steps = []
-            for step in range(initial_step, len(images)):
-                callbacks.on_train_batch_begin(step)
-                steps.append(self.train_step(images[step]))
-                callbacks.on_train_batch_end(step, steps[-1])
-                if self.combined.stop_training:
-                    break
-            initial_step = 0
-            names = dict.fromkeys(name for logs in steps for name in logs)
-            means = {name: float(np.mean([logs[name] for logs in steps if name in logs])) for name in names}
-            callbacks.on_epoch_end(epoch, means)
-            if self.combined.stop_training:
-                break
-        callbacks.on_train_end()
-        return history
-
-    def translate(self, images, seed=0):
-        """uint8 inputs (batch, h, w, 3) of any size -> outputs of that size: colorized photos, coloured sketches, ...
-
-        Args:
-            images: photos, whose colours do not count; sketches, dark on white; or one domain of the pairs.
-            seed: of the dropout.
-        """
-        results = []
-        for i, image in enumerate(checked(images)):  # one by one, so that no picture depends on the others
-            small = np.asarray(Image.fromarray(image).resize((self.size, self.size), Image.Resampling.BICUBIC))
-            if self.task == "colorize":
-                x = to_lab(small)[..., :1]
-            else:
-                x = (small if self.task == "pairs" else 255 * color.rgb2gray(small)[..., None]) / 127.5 - 1
-            self._fix_noise(seed, i)
-            made = self.generator(x[None].astype("float32"), training=not self.deterministic)
-            made = ops.convert_to_numpy(made)[0]
-            if self.task != "colorize":
-                made = Image.fromarray(to_uint8(made)).resize(image.shape[1::-1], Image.Resampling.BICUBIC)
-            results.append(colorize(image, made) if self.task == "colorize" else np.asarray(made))
-        return np.stack(results)
-
-    def save(self, folder):
-        """Saves the networks (.keras files) and the state of the training (training.npz) in a folder."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.generator.save(folder / "generator.keras")
-        self.discriminator.save(folder / "discriminator.keras")
-        state = {f"optimizer_{i}": ops.convert_to_numpy(v) for i, v in enumerate(self.combined.optimizer.variables)}
-        np.savez(folder / "training.npz", steps=self.steps, **state)
-
-    def load(self, folder):
-        """Loads what `save` wrote, or a run's folder `checkpoint`, into a model made with the same arguments.
-
-        The learning rate is loaded too, unless a schedule gives it.
-        """
-        folder = Path(folder)
-        self.generator.load_weights(folder / "generator.keras")
-        self.discriminator.load_weights(folder / "discriminator.keras")
-        with np.load(folder / "training.npz") as state:
-            self.steps = int(state["steps"])
-            for i, variable in enumerate(self.combined.optimizer.variables):
-                variable.assign(state[f"optimizer_{i}"])
+def fix_dropout(network, seed, step):
+    """Seeds dropout with (seed, step), so that a resumed run uses the same masks."""
+    found, stack = [], list(network.layers)
+    while stack:
+        layer = stack.pop(0)
+        if isinstance(layer, layers.Dropout):
+            found.append(layer)
+        stack = list(getattr(layer, "layers", [])) + stack
+    for i, layer in enumerate(found):
+        state = np.random.default_rng((seed, step, i)).integers(2**30, size=2)
+        layer.seed_generator.state.assign(state)
 
 
 def as_pictures(gan, images):
-    """What `translate` is given, and what it should make of that, for uint8 `images`: two uint8 RGB arrays."""
+    """The inputs and the ground truth of uint8 `images`, as two uint8 RGB arrays."""
     if gan.task == "colorize":
-        return np.stack([colorize(image, np.zeros((1, 1, 2))) for image in images]), images
-    x, target = gan.pair(images.astype("float32") / 127.5 - 1)
-    return np.repeat(to_uint8(x), 3 // x.shape[-1], axis=-1), to_uint8(target)
+        grey = [colorize(image, np.zeros((1, 1, 2))) for image in images]
+        return np.stack(grey), images
+    x, y = gan.pair(images.astype("float32") / 127.5 - 1)
+    return np.repeat(to_uint8(x), 3 // x.shape[-1], axis=-1), to_uint8(y)
 
 
-def evaluate(gan, images, metrics, train=None):
-    """Means over the first MOST of `images` (dataset.Images), at the training size: {row: {column: number}}.
+def filled(outline, colour):
+    """A baseline for drawings: the outline (h, w, 3), filled with one colour."""
+    parts, _ = ndimage.label(outline.min(-1) > 127)
+    edges = {*parts[0], *parts[-1], *parts[:, 0], *parts[:, -1]}
+    inside = ~np.isin(parts, [*edges, 0])
+    return np.where(inside[..., None], np.uint8(colour), outline)
 
-    The rows are G's output, and what one has without G: the grey photo; or the input as it is, and, where there are
-    images to `train` on, the mean of their targets. PSNR in dB is on RGB, SSIM on Y, L1 in grey levels. The ab error,
-    the mean distance of the colours in CIELAB, rewards grey: read it together with the colourfulness, and that beside
-    the truth's.
+
+def evaluate(gan, images, train=None):
+    """Compares G's output with the ground truth: {row: {column: mean}}.
+
+    The rows are G's output and the baselines: the grey photo; or the input as it is,
+    and with `train` the mean of the training targets ("mean target"), for drawings also
+    the outline filled with the mean colour ("filled"). PSNR in dB is on RGB, SSIM on Y,
+    L1 in grey levels. The ab error, the mean distance of the colours in CIELAB, rewards
+    grey: read it together with the colourfulness.
+
+    Args:
+        images, train: dataset.Images; the first MOST of them, at the training size.
     """
-    inputs, targets = as_pictures(gan, images.take(MOST))
+    from zoo.common import metrics
+
+    inputs, truths = as_pictures(gan, images.take(MOST))
     grey = gan.task == "colorize"
     rows = {"grey" if grey else "input": inputs, "output": gan.translate(inputs)}
     if train:
-        mean = as_pictures(gan, train.take(MOST))[1].mean(0)
-        rows["mean target"] = [np.rint(mean).astype(np.uint8)] * len(targets)
+        targets = as_pictures(gan, train.take(MOST))[1]
+        mean = np.rint(targets.mean(0)).astype(np.uint8)
+        rows["mean target"] = [mean] * len(truths)
+        if gan.task == "drawing":
+            coloured = targets[np.ptp(targets, axis=-1) > 30]
+            colour = np.rint(coloured.mean(0))
+            rows["filled"] = [filled(outline, colour) for outline in inputs]
     result = {}
     for name, pictures in rows.items():
-        result[name] = metrics.scores(pictures, targets)
+        result[name] = metrics.scores(pictures, truths)
         if grey:
-            colours = [(to_lab(a)[..., 1:], to_lab(b)[..., 1:]) for a, b in zip(pictures, targets, strict=True)]
-            result[name]["ab error"] = np.mean([110 * np.linalg.norm(a - b, axis=-1).mean() for a, b in colours])
-            result[name]["colourful"] = np.mean([metrics.colourfulness(picture) for picture in pictures])
+            ab = [(to_lab(a)[..., 1:], to_lab(b)[..., 1:])
+                  for a, b in zip(pictures, truths, strict=True)]  # fmt: skip
+            errors = [110 * np.linalg.norm(a - b, axis=-1).mean() for a, b in ab]
+            result[name]["ab error"] = float(np.mean(errors))
+            colours = [metrics.colourfulness(picture) for picture in pictures]
+            result[name]["colourful"] = float(np.mean(colours))
     if grey:
-        result["truth"] = {"colourful": np.mean([metrics.colourfulness(picture) for picture in targets])}
-    return {name: {column: float(value) for column, value in row.items()} for name, row in result.items()}
+        colours = [metrics.colourfulness(picture) for picture in truths]
+        result["ground truth"] = {"colourful": float(np.mean(colours))}
+    return result
 
 
-def ground_floor(*names):
-    """Imports modules of the zoo: from the package, or from the copies beside this file."""
-    try:
-        return [importlib.import_module(f"{__package__}.{name}" if __package__ else name) for name in names]
-    except ModuleNotFoundError as error:
-        if error.name not in names:
-            raise
-        model = Path(__file__).stem
-        advice = f"`python -m zoo copy {model} FOLDER`, in the zoo, puts all of them into a folder"
-        print(f"error: {model}.py's command line needs {', '.join(names)} (.py) beside it: {advice}", file=sys.stderr)
-        raise SystemExit(2) from None
+# --------------------------------------------------------------------------------------
+# 6. The command line
+
+STEPS = 100  # in an epoch, at least
+# Data, size and mini-batch that each task starts with.
+DEFAULTS = {
+    "colorize": {"data": "photos", "size": 128, "batch_size": 4},
+    "drawing": {"data": "drawings", "size": 64, "batch_size": 8},
+    "sketch": {"data": "photos", "size": 128, "batch_size": 4},
+    "pairs": {"data": "facades", "size": 128, "batch_size": 4},
+}
+
+
+def missing(error):
+    """What to do where this file lies without the folder zoo."""
+    if not error.name.startswith("zoo"):
+        raise error
+    name = Path(__file__).stem
+    return (
+        f"{name}.py needs the folder zoo beside it for this: in a clone of the zoo, "
+        f"`python -m zoo copy {name} FOLDER` writes both"
+    )
+
+
+def parse(cli, argv):
+    """The options of the command line.
+
+    The defaults and the run folder are the task's.
+    """
+    parser = cli.parser("pix2pix", __doc__, **DEFAULTS["colorize"], learning_rate=3e-3,
+                        steps=STEPS)  # fmt: skip
+    add, flag = parser.add_argument, argparse.BooleanOptionalAction
+    share, weight = cli.number(float, 0, 0.9), cli.number(float, 0)
+    add("--task", choices=list(CHANNELS), default="colorize",
+        help="what is translated (%(default)s)")  # fmt: skip
+    add("--direction", choices=["AtoB", "BtoA"], default="AtoB",
+        help="direction of pairs (%(default)s)")  # fmt: skip
+    add("--filters", type=cli.positive, default=32, metavar="N",
+        help="width of the networks; the paper's is 64 (%(default)s)")  # fmt: skip
+    add("--dropout", type=share, default=0.5, metavar="X",
+        help="share of the values dropped as noise (%(default)s)")  # fmt: skip
+    add("--norm", choices=["instance", "batch"], default="instance",
+        help="normalisation per image or mini-batch (%(default)s)")  # fmt: skip
+    add("--skips", action=flag, default=True, help="skip connections: a U-Net (yes)")
+    add("--patch", type=int, choices=list(PATCHES), default=70,
+        help="pixels that one of D's logits sees (%(default)s)")  # fmt: skip
+    add("--lambda", type=weight, default=100, metavar="X",
+        help="weight of the L1 loss (%(default)s)")  # fmt: skip
+    add("--adversarial-weight", type=weight, default=1, metavar="X",
+        help="weight of the adversarial loss (%(default)s)")  # fmt: skip
+    add("--deterministic", action="store_true", help="no dropout at test")
+    add("--apply", nargs="+", metavar="PHOTO", help="translate pictures of any size")
+    task = cli.peek(parser, argv, "task")
+    run = "runs/pix2pix" + ("" if task == "colorize" else f"-{task}")
+    parser.set_defaults(run=run, **DEFAULTS.get(task, {}))
+    return cli.parse(
+        parser, argv, actions=("apply", "evaluate"), free=("deterministic",)
+    )
 
 
 def main(argv=None):
-    """The command line: trains or resumes a run, or with --apply or --evaluate uses a trained one."""
-    dataset, metrics, photos, runs = ground_floor("dataset", "metrics", "photos", "runs")
-    least = 100  # steps in an epoch
-    parser = runs.parser("pix2pix", __doc__, data="scenes", size=128, batch_size=4, learning_rate=3e-3, steps=least)
-    add = parser.add_argument
-    add("--task", choices=list(CHANNELS), default="colorize", help="what is made of what (%(default)s)")
-    add("--direction", choices=["AtoB", "BtoA"], default="AtoB", help="of pairs (%(default)s)")
-    add("--filters", type=runs.positive, default=32, metavar="N", help="width of the networks (%(default)s)")
-    share = runs.number(float, 0, 0.9)
-    add("--dropout", type=share, default=0.5, metavar="X", help="share of the values dropped as noise (%(default)s)")
-    add("--norm", choices=["instance", "batch"], default="instance", help="over each image or the batch (%(default)s)")
-    add("--skips", action=argparse.BooleanOptionalAction, default=True, help="U-Net, not encoder-decoder (yes)")
-    add("--patch", type=int, choices=list(PATCHES), default=70, help="pixels that a logit of D sees (%(default)s)")
-    weight = runs.number(float, 0)
-    add("--lambda", type=weight, default=100, metavar="X", help="weight of the L1 loss (%(default)s)")
-    add("--adversarial-weight", type=weight, default=1, metavar="X", help="beside the L1 loss (%(default)s)")
-    add("--deterministic", action="store_true", help="no dropout in samples, --apply and --evaluate")
-    add("--apply", nargs="+", metavar="PHOTO", help="translate pictures of any size, and end")
-    o = runs.parse(parser, argv, actions=("apply", "evaluate"), free=("deterministic",))
+    """Trains or resumes a run; --apply and --evaluate use one."""
+    try:
+        from zoo.common import cli
+    except ModuleNotFoundError as error:
+        print("error:", missing(error), file=sys.stderr)
+        raise SystemExit(2) from None
+    o = parse(cli, argv)
+    from zoo.common import dataset, photos, run
 
     def load(source, split, batch_size=1):
-        # Of pairs the paper's jitter, 286 pixels for 256; of photos squares of any size: see the top of this file.
+        # Random squares of any size of photos; the paper's jitter, 286 for 256, of
+        # pairs.
         domain, crop, jitter = None, "zoom", 1
-        if o.task == "pairs":
-            domain, crop, jitter = "AB", "center", 286 / 256 if split == "train" else 1
-        return dataset.load(source, o.size, 3, batch_size, split, crop, True, jitter, seed=o.seed, domain=domain)
+        if o.task in PAIRED:
+            domain, crop = "AB", "center"
+            jitter = 286 / 256 if split == "train" else 1
+        return dataset.load(source, o.size, 3, batch_size, split, crop, True, jitter,
+                            seed=o.seed, domain=domain)  # fmt: skip
 
-    with runs.errors(ValueError):
+    with cli.errors(ValueError):
+        generator = cli.given_generator(o)
+        o.size = generator.input_shape[1] if generator else o.size
+        shapes = o.size, *CHANNELS[o.task]
+        generator = generator or build_generator(*shapes, o.filters, o.dropout, o.norm,
+                                                 o.skips)  # fmt: skip
+        networks = generator, build_discriminator(*shapes, o.patch, o.filters, o.norm)
+        weights = getattr(o, "lambda"), o.adversarial_weight
+        gan = Pix2Pix(o.task, *networks, o.direction, *weights, o.learning_rate,
+                      o.deterministic, o.seed)  # fmt: skip
         if not (o.apply or o.evaluate):
             images = load(o.data, "train", o.batch_size)
-            o.steps_per_epoch = images.steps = o.steps_per_epoch or max(len(images), least)
-            held_out = load(o.data, "test").take(6)
-        total = o.epochs * (o.steps_per_epoch or 0)
-        gan = Pix2Pix(o.task, o.size, o.direction, o.filters, o.dropout, o.norm, o.skips, o.patch, getattr(o, "lambda"),
-                      o.adversarial_weight, o.learning_rate, total, o.deterministic, o.seed)  # fmt: skip
-
-    if o.apply or o.evaluate:
-        with runs.errors(dataset.DataError, photos.PhotoError, knobs="photo"):
-            runs.load_trained(o, gan)
-            if o.evaluate:
-                train, test = None, load(*runs.held_out(o))
-                if o.task != "colorize" and not o.weights:
-                    train = load(o.data, "train")
-                    train.jitter = 1  # the mean of what is not enlarged, as the test images are not
-                print(f"on {min(test.count, MOST)} images")
-                runs.report(o, evaluate(gan, test, metrics, train))
-            else:
-                for source, target in photos.targets(o.apply, o.output, gan.task):
-                    whole = {"tile": 10**9, "halo": 0}  # no tiles: see the top of this file
-                    photos.apply(source, target, lambda photo: gan.translate(photo, o.seed), **whole, colour=True)
-                    print(f"wrote {target}")
-        return
-
-    images.map = gan.pair
-    inputs, targets = as_pictures(gan, held_out)
+            o.steps_per_epoch = images.steps = o.steps_per_epoch or max(
+                len(images), STEPS
+            )
+            images.map = gan.pair
+            inputs, truths = as_pictures(gan, load(o.data, "test").take(6))
 
     def sample():
-        return runs.columns(inputs, gan.translate(inputs), targets)
+        generated = gan.translate(inputs)
+        return {"input": inputs, "generated": generated, "ground truth": truths}
 
-    with runs.errors(dataset.DataError), runs.Run(o, gan, sample) as run:
-        gan.train(images, o.epochs, callbacks=[run], **run.position)
+    with cli.errors(dataset.DataError, photos.PhotoError, knobs="photo"):
+        if o.apply or o.evaluate:
+            run.load_trained(o, gan)
+        if o.evaluate:
+            train, test = None, load(*cli.held_out(o))
+            if o.task != "colorize" and not o.weights:
+                train = load(o.data, "train")
+                train.jitter = 1  # like the test images
+            print(f"on {min(test.count, MOST)} images")
+            cli.report(o, evaluate(gan, test, train))
+        elif o.apply:
+            # Whole photos instead of tiles, see the top of this file.
+            whole = {"tile": 10**9, "halo": 0, "colour": True}
+            translate = partial(gan.translate, seed=o.seed)
+            photos.apply_all(o.apply, o.output, o.task, translate, **whole)
+    if not (o.apply or o.evaluate):
+        with cli.errors(dataset.DataError), run.Run(o, gan, sample, images) as folder:
+            gan.train(images, o.epochs, callbacks=folder, **folder.position)
 
 
 if __name__ == "__main__":

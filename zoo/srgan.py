@@ -1,107 +1,118 @@
-"""SRGAN: a photo with four times the pixels on each side, sharp instead of blurred.
+"""SRGAN: photos with four times the pixels on each side, sharp instead of blurred.
 
-Ledig et al.: Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial Network, arXiv:1609.04802v5.
+Ledig et al.: Photo-Realistic Single Image Super-Resolution Using a Generative
+Adversarial Network, arXiv:1609.04802v5.
 
-    low resolution (batch, h, w, 3) in [0, 1]       ->  generator (SRResNet)  ->  (batch, 4 h, 4 w, 3) in [-1, 1]
-    high resolution (batch, 96, 96, 3) in [-1, 1]   ->  discriminator         ->  logit (batch, 1): is it real?
+    low resolution (batch, h, w, 3) in [0, 1]  ->  generator G  ->  (batch, 4h, 4w, 3)
+    image (batch, 96, 96, 3) in [-1, 1]  ->  discriminator D  ->  logit (batch, 1)
 
-    python -m zoo.srgan --epochs 5                     trains on 7 photos, no download of pictures
-    python -m zoo.srgan --data my/photos --epochs 100  your own photos
-    python -m zoo.srgan --apply photo.jpg              enlarges a photo of any size with the trained run; where nothing
-                                                       was trained, with the generator that comes with the zoo
-    python -m zoo.srgan --evaluate [SOURCE]            PSNR and SSIM of bicubic, SRResNet and SRGAN
+    python -m zoo.srgan --epochs 5                     train on 16 photos, no download
+    python -m zoo.srgan --data my/photos --epochs 100  train on your own photos
+    python -m zoo.srgan --apply photo.jpg              enlarge a photo of any size
+    python -m zoo.srgan --evaluate                     PSNR and SSIM beside bicubic
 
-The zoo's generator has 31.26 dB on Set5 (`--evaluate FOLDER`), bicubic enlargement 28.43; it is an SRResNet, see below.
-
-Training has two stages: the generator alone learns the mean squared error (it is called SRResNet then, and kept), then
-it learns to please a discriminator, and to have the features that VGG19 sees in the original. Going on with a larger
-`--epochs` makes the second longer, not the first: for both, `--fresh`, or `--pretrain-epochs` in the first call.
+The training has two stages. In stage 1, G alone learns the mean squared error (it is
+called SRResNet then, and kept). In stage 2, G also learns to match VGG19's features of
+the ground truth, and to look real to D. A larger `--epochs` later makes stage 2 longer.
+Without a training, --apply uses the ready generator.
 
 Differences from the paper:
-- The generator adds its output to the bicubic enlargement of its input, and its last layer starts at zero, so that it
-  begins as good as bicubic and a short training shows; `--no-image-skip` is the paper's.
-- In stage 1 the learning rate warms up over 150 steps (at most a third of the stage) to 5e-4 and falls along a cosine
-  to 1e-5; the paper keeps 1e-4 for a million steps. `--learning-rate` is its highest. Stage 2 has the paper's 1e-4,
-  and a tenth of it from half-way.
-- Batch normalisation has a momentum of 0.9, for trainings of less than a million steps; batches are of 8 by default,
-  for laptops (`--batch-size 16`).
-- G and D are updated at once, not D before G, so that what G has made serves both: a step is one call.
-- The crops are mirrored at random.
-- Convolutions before a batch normalisation have no bias: the normalisation would take it away again.
-- PixelShuffle is a transposed convolution with a fixed kernel of ones and zeros: Keras' reshape can't do it for images
-  of any size, and a layer of our own would keep `load_model` from working without this file.
-- Where VGG19's ImageNet weights are missing (in Python: without `vgg=build_vgg()`), it has fixed random weights;
-  `options.json` says which it was. Their features are small beside ImageNet's, so that the adversarial loss weighs
-  more then.
+- G adds its output to the bicubic enlargement of its input, and its last layer starts
+  at zero: it begins as good as bicubic, so that a short training shows.
+  `--no-image-skip`.
+- Stage 1 warms the learning rate up over 150 steps to 5e-4, and lowers it along a
+  cosine to 1e-5 (paper: 1e-4 for a million steps). Stage 2 has the paper's 1e-4, and
+  1e-5 from half-way.
+- Batch normalisation has a momentum of 0.9, for short trainings. Mini-batches of 8
+  (paper: 16), for laptops.
+- G is updated before D (paper: D first), so that D learns from the images that G has
+  just generated.
+- Crops are flipped at random.
+- Convolutions before a batch normalisation have no bias: it would subtract it again.
+- PixelShuffle is a transposed convolution with a fixed kernel of ones and zeros, so
+  that the saved generator loads without this file.
+- Without VGG19's ImageNet weights, VGG19 has fixed random weights, which is worse:
+  options.json names the weights.
 """
 
 import argparse
-import importlib
-import itertools
-import math
+import collections
+import contextlib
+import os
+import signal
 import sys
+import threading
 import warnings
 from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no start-up notes of TensorFlow
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # faster on CPUs without AVX-512
 
 import keras
 import numpy as np
 from keras import layers, ops
 from PIL import Image
 
+keras.config.set_image_data_format("channels_last")  # whatever keras.json says
+keras.config.set_floatx("float32")
+
+# --------------------------------------------------------------------------------------
+# 1. The networks (Section 2.1 and Figure 4)
+
 
 def build_generator(scale=4, blocks=16, filters=64, image_skip=True):
-    """The generator of Figure 4: images (batch, h, w, 3) in [0, 1] -> (batch, scale h, scale w, 3) in [-1, 1].
+    """G, SRResNet: (batch, h, w, 3) in [0, 1] -> (batch, scale h, scale w, 3) in [-1,
+    1].
 
     Args:
         scale: 2, 4 or 8.
         blocks: residual blocks.
-        filters: width of all but the last layer.
+        filters: width of all layers but the last.
         image_skip: adds the bicubic enlargement of the input.
-
-    Raises:
-        ValueError: `scale` is another one.
     """
     if scale not in (2, 4, 8):
-        raise ValueError(f"scale is {scale}, but each pixel shuffle doubles the sides: it can be 2, 4 or 8")
+        raise ValueError(
+            f"scale is {scale}, and can be 2, 4 or 8 (a pixel shuffle doubles)"
+        )
     image = keras.Input((None, None, 3), name="low_resolution")
-    x = first = prelu()(layers.Conv2D(filters, 9, padding="same")(image))
+    x = first = prelu()(layers.Conv2D(filters, 9, padding="same")(image))  # (h, w, 64)
     for _ in range(blocks):
-        y = prelu()(batch_norm()(layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)))
-        x = x + batch_norm()(layers.Conv2D(filters, 3, padding="same", use_bias=False)(y))
-    x = first + batch_norm()(layers.Conv2D(filters, 3, padding="same", use_bias=False)(x))
-    for i in range(scale.bit_length() - 1):
+        y = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
+        y = prelu()(batch_norm()(y))
+        y = layers.Conv2D(filters, 3, padding="same", use_bias=False)(y)
+        x = x + batch_norm()(y)
+    x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
+    x = first + batch_norm()(x)
+    for i in range(scale.bit_length() - 1):  # (2h, 2w, 64), (4h, 4w, 64)
         x = layers.Conv2D(4 * filters, 3, padding="same", name=f"enlarge_{i}")(x)
         x = prelu()(pixel_shuffle(x, 2))
-    # Zeros: it begins as the bicubic enlargement.
+    # Zeros: G starts as the bicubic enlargement.
     start = "zeros" if image_skip else "glorot_uniform"
     x = layers.Conv2D(3, 9, padding="same", kernel_initializer=start, name="to_rgb")(x)
-    x = layers.Activation("linear", dtype="float32")(x)
+    x = layers.Activation("linear", dtype="float32")(x)  # (4h, 4w, 3)
     if image_skip:
         x = x + (2 * bicubic(image, scale) - 1)
     return keras.Model(image, x, name="generator")
 
 
-def halves(generator):
-    """A generator cut where it begins to enlarge: image -> features, and [features, image] -> result.
-
-    Keras can't save it any more then.
-    """
-    features = generator.get_layer("enlarge_0").input
-    return keras.Model(generator.input, features), keras.Model([features, generator.input], generator.output)
-
-
 def build_discriminator(size=96, filters=64):
-    """The discriminator of Figure 4: images (batch, size, size, 3) in [-1, 1] -> logits, positive for real."""
+    """D: images (batch, size, size, 3) in [-1, 1] -> logits, positive for "real"."""
     x = image = keras.Input((size, size, 3), name="high_resolution")
-    for i, (width, strides) in enumerate((w * filters, s) for w in (1, 2, 4, 8) for s in (1, 2)):
+    shapes = [
+        (width * filters, strides) for width in (1, 2, 4, 8) for strides in (1, 2)
+    ]
+    for i, (width, strides) in enumerate(
+        shapes
+    ):  # (96, 96, 64), (48, ...) ... (6, 6, 512)
         x = layers.Conv2D(width, 3, strides, "same", use_bias=i == 0)(x)
-        x = layers.LeakyReLU(negative_slope=0.2)(batch_norm()(x) if i else x)
-    x = layers.LeakyReLU(negative_slope=0.2)(layers.Dense(16 * filters)(layers.Flatten()(x)))
+        x = layers.LeakyReLU(negative_slope=0.2)(batch_norm()(x) if i > 0 else x)
+    x = layers.Dense(16 * filters)(layers.Flatten()(x))
+    x = layers.LeakyReLU(negative_slope=0.2)(x)
     return keras.Model(image, layers.Dense(1, dtype="float32")(x), name="discriminator")
 
 
 def prelu():
-    return layers.PReLU(shared_axes=[1, 2])  # one slope for each map, so that images of any size fit
+    return layers.PReLU(shared_axes=[1, 2])  # one slope a map, for images of any size
 
 
 def batch_norm():
@@ -109,113 +120,327 @@ def batch_norm():
 
 
 def pixel_shuffle(x, factor, dtype=None):
-    """PixelShuffle (Shi et al. 2016, arXiv:1609.05158): (batch, h, w, factor^2 c) -> (batch, factor h, factor w, c)."""
+    """Moves channels to pixels: (h, w, factor^2 c) -> (factor h, factor w, c).
+
+    Shi et al. 2016, arXiv:1609.05158.
+    """
     channels = x.shape[-1] // factor**2
-    kernel = np.eye(x.shape[-1], dtype="float32").reshape(factor, factor, channels, x.shape[-1])
-    layer = layers.Conv2DTranspose(channels, factor, factor, use_bias=False, trainable=False, dtype=dtype)
+    kernel = np.eye(x.shape[-1], dtype="float32")
+    kernel = kernel.reshape(factor, factor, channels, x.shape[-1])
+    layer = layers.Conv2DTranspose(channels, factor, factor, use_bias=False,
+                                   trainable=False, dtype=dtype)  # fmt: skip
     x = layer(x)
     layer.set_weights([kernel])
     return x
 
 
 def bicubic(x, scale):
-    """Bicubic enlargement (Keys 1981, a = -0.5) of images (batch, h, w, 3), the same on every backend."""
-    phases = (np.arange(scale) + 0.5) / scale - 0.5  # where the new pixels lie between the old ones
+    """Bicubic enlargement (Keys 1981, a = -0.5) of images, the same on all backends."""
+    phases = (np.arange(scale) + 0.5) / scale - 0.5  # new pixels between the old ones
     distance = np.abs(np.arange(-2, 3)[None] - phases[:, None])
     near = 1.5 * distance**3 - 2.5 * distance**2 + 1
     far = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
     taps = np.where(distance < 1, near, np.where(distance < 2, far, 0))  # (scale, 5)
     kernel = np.einsum("iy,jx->yxij", taps, taps).reshape(5, 5, 1, scale**2)
-    layer = layers.DepthwiseConv2D(5, depth_multiplier=scale**2, use_bias=False, trainable=False, dtype="float32")
-    for axis in (1, 2):  # mirrored by hand: `ops.pad(..., mode="symmetric")` repeats the edge on PyTorch (Keras 3.15)
-        first, last = (x[:, :2], x[:, -2:]) if axis == 1 else (x[:, :, :2], x[:, :, -2:])
-        x = ops.concatenate([ops.flip(first, axis), x, ops.flip(last, axis)], axis)
+    layer = layers.DepthwiseConv2D(5, depth_multiplier=scale**2, use_bias=False,
+                                   trainable=False, dtype="float32")  # fmt: skip
+    for axis in (1, 2):  # `ops.pad(..., "symmetric")` repeats the edge on PyTorch
+        rows = (x[:, :2], x[:, -2:]) if axis == 1 else (x[:, :, :2], x[:, :, -2:])
+        before, after = (ops.flip(edge, axis) for edge in rows)
+        x = ops.concatenate([before, x, after], axis)
     x = layer(x)
     layer.set_weights([np.repeat(kernel, 3, axis=2)])
-    planes = [pixel_shuffle(x[..., i * scale**2 : (i + 1) * scale**2], scale, "float32") for i in range(3)]
+    planes = ops.split(x, 3, axis=-1)
+    planes = [pixel_shuffle(plane, scale, "float32") for plane in planes]
     return ops.concatenate(planes, axis=-1)
 
 
 def build_vgg(layer="block5_conv4", weights="imagenet"):
-    """VGG19 up to a layer, after its ReLU: images (batch, h, w, 3) in [-1, 1] -> features / 12.75 (Section 3.2).
+    """VGG19 to a layer, after its ReLU: images in [-1, 1] -> features / 12.75.
 
     Args:
-        layer: "block5_conv4" is the paper's phi(5,4), "block2_conv2" its phi(2,2).
+        layer: "block5_conv4" is the paper's phi(5,4), "block2_conv2" its phi(2,2)
+            (Section 2.2.1).
         weights: "imagenet", "random", or a file of weights for VGG19 without its top.
     """
     image = keras.Input((None, None, 3))
     x = keras.applications.vgg19.preprocess_input((image + 1) * 127.5)
-    vgg = keras.applications.VGG19(include_top=False, weights=None if weights == "random" else weights, input_tensor=x)
-    features = vgg.get_layer(layer).output
+    named = None if weights == "random" else weights
+    vgg = keras.applications.VGG19(include_top=False, weights=named, input_tensor=x)
     if weights == "random":
-        # He et al. 2015: normal weights of variance 2 / inputs keep the size of the features from layer to layer.
-        random = np.random.default_rng(19)
-        scale = 1 / 64  # about the size of preprocessed pixels
+        random, scale = np.random.default_rng(19), 1 / 64  # about 1 / size of a pixel
         for conv in (each for each in vgg.layers if isinstance(each, layers.Conv2D)):
+            # He et al. 2015: a variance of 2 / inputs keeps the size of the features.
             shape = conv.kernel.shape
             kernel = random.normal(0, scale * np.sqrt(2 / np.prod(shape[:3])), shape)
             conv.set_weights([kernel, np.zeros(shape[3])])
             scale = 1
-    model = keras.Model(image, ops.cast(features, "float32") / 12.75, name="vgg")
+    features = ops.cast(vgg.get_layer(layer).output, "float32") / 12.75
+    model = keras.Model(image, features, name="vgg")
     model.trainable = False
     return model
 
 
-def find_vgg(choice, layer):
-    """The VGG19 that `--vgg` asks for, and the name of its weights: without a choice ImageNet's, or else random."""
-    try:
-        return build_vgg(layer, choice or "imagenet"), choice or "imagenet"
-    except Exception as error:  # keras.utils.get_file raises a bare Exception
-        if choice:
-            raise ValueError(f"VGG19 can't have the weights {choice}: {error}") from error
-        warnings.warn(
-            f"VGG19's ImageNet weights can't be downloaded ({error}): random ones are used, which is worse. Put "
-            "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5 into the folder ~/.keras/models for the real ones",
-            stacklevel=2,
-        )
-        return build_vgg(layer, "random"), "random"
+# --------------------------------------------------------------------------------------
+# 2. The task's images
 
 
 def downscale(images, scale):
-    """uint8 images (batch, h, w, 3) -> (batch, h / scale, w / scale, 3), bicubic and antialiased as MATLAB's.
+    """uint8 (batch, h, w, 3) -> (batch, h / scale, w / scale, 3).
 
-    h and w should be multiples of `scale`: others are scaled by another factor.
+    Bicubic with antialiasing, like MATLAB's imresize. h and w: multiples of `scale`.
     """
     height, width = images.shape[1] // scale, images.shape[2] // scale
-    return np.stack([np.asarray(Image.fromarray(i).resize((width, height), Image.Resampling.BICUBIC)) for i in images])
+    return np.stack([
+        np.asarray(Image.fromarray(x).resize((width, height), Image.Resampling.BICUBIC))
+        for x in images
+    ])  # fmt: skip
+
+
+# --------------------------------------------------------------------------------------
+# 3. The game
+
+
+class SRGAN:
+    """G, D and the two stages of their training.
+
+    Args:
+        generator: Keras model, low resolution in [0, 1] -> high resolution in [-1, 1].
+            None: the paper's.
+        discriminator: Keras model, images (batch, size, size, 3) -> logits (no
+            sigmoid). None: the paper's, for training images of `size` pixels.
+        features: Keras model from images in [-1, 1] to features, see `build_vgg`. None
+            is VGG19 with random weights.
+        pretrain: share of the first training's steps that are stage 1.
+        learning_rate: the highest of stage 1.
+        adversarial_weight: of the adversarial loss (equation 3).
+        seed: seed of the order of the images. The first weights follow from
+            `keras.utils.set_random_seed`.
+    """
+
+    networks = ("generator", "srresnet", "discriminator")
+    players, state = ("pretrain", "combined", "d_step"), ("steps", "pretrain_steps")
+    batch_size = 16  # Section 3.2
+
+    def __init__(self, generator=None, discriminator=None, features=None, size=96,
+                 pretrain=0.8, learning_rate=5e-4, adversarial_weight=1e-3,
+                 seed=0):  # fmt: skip
+        check_networks(generator, discriminator)
+        G = build_generator() if generator is None else generator
+        D = build_discriminator(size) if discriminator is None else discriminator
+        features = build_vgg(weights="random") if features is None else features
+        self.generator, self.discriminator, self.image_shape = G, D, D.input_shape[1:]
+        self.srresnet = keras.models.clone_model(G)  # G at the end of stage 1
+        self.scale = G.compute_output_shape((1, 24, 24, 3))[1] // 24
+        self.share, self.learning_rate, self.seed = pretrain, learning_rate, seed
+        self.steps, self.total_steps, self.pretrain_steps = 0, None, -1
+        side = self.image_shape[0] // self.scale
+        low, fake = keras.Input((side, side, 3)), keras.Input(self.image_shape)
+        high, bce = keras.Input(self.image_shape), keras.losses.BinaryCrossentropy(True)
+
+        # Stage 1: the mean squared error (equation 4).
+        enlarged = G(low)
+        self.pretrain = Player(low, {"fake": enlarged}, [G],
+                               keras.optimizers.Adam(learning_rate),
+                               loss={"fake": "mse"})  # fmt: skip
+        # Stage 2, G's loss (equations 3, 5 and 6):
+        # mean (phi(high) - phi(G(low)))^2 - 1e-3 * log D(G(low)).
+        difference = ops.square(features(enlarged) - features(high))
+        outputs = {"fake": enlarged, "content": ops.mean(difference, axis=(1, 2, 3)),
+                   "adversarial": D(enlarged)}  # fmt: skip
+        self.combined = Player(
+            [low, high],
+            outputs,
+            [G],
+            keras.optimizers.Adam(1e-4),
+            ["fake"],
+            loss={"content": "mae", "adversarial": bce},
+            loss_weights={"content": 1.0, "adversarial": adversarial_weight},
+        )
+        # D's loss (equation 2): -log D(high) - log(1 - D(G(low))), with separate calls,
+        # so that batch normalisation does not mix the statistics of the two.
+        self.d_step = Player(
+            [high, fake],
+            {"real": D(high), "fake": D(fake)},
+            [D],
+            keras.optimizers.Adam(1e-4),
+            loss={"real": bce, "fake": bce},
+            metrics={"real": [probability], "fake": [probability]},
+        )
+
+    def train_step(self, images):
+        """One step of the current stage; in stage 2 one update of G and then one of D.
+
+        Args:
+            images: float32 (batch, size, size, 3) in [-1, 1].
+
+        Returns:
+            dict of floats: the losses of the stage and D's mean scores.
+        """
+        low = downscale(to_uint8(images), self.scale).astype("float32") / 255
+        if self.pretrain_steps < 0:
+            self.pretrain_steps = round(self.share * (self.total_steps or 1_000_000))
+        rate = self.rate()
+        self.steps += 1
+        if self.steps <= self.pretrain_steps:
+            self.pretrain.optimizer.learning_rate = rate
+            mse = self.pretrain.train_on_batch(low, {"fake": images})["loss"]
+            if self.steps == self.pretrain_steps:
+                self.srresnet.set_weights(self.generator.get_weights())
+            return {"pretrain_loss": float(mse)}
+        self.combined.optimizer.learning_rate = rate
+        self.d_step.optimizer.learning_rate = rate
+        shape = len(images), *self.discriminator.output_shape[1:]
+        ones, zeros = np.ones(shape, "float32"), np.zeros(shape, "float32")
+        targets = {"content": np.zeros(len(images), "float32"), "adversarial": ones}
+        g = self.combined.train_on_batch([low, images], targets)
+        d = self.d_step.train_on_batch(
+            [images, g["fake"]], {"real": ones, "fake": zeros}
+        )
+        return {
+            "d_loss": float(d["loss"]),
+            "g_loss": float(g["loss"]),
+            "content_loss": float(g["content_loss"]),
+            "adversarial_loss": float(g["adversarial_loss"]),
+            "d_real": float(d["real_probability"]),
+            "d_fake": float(d["fake_probability"]),
+        }
+
+    def rate(self):
+        """The learning rate of this step.
+
+        Stage 1 warms up, because G would diverge at first, and then follows a cosine.
+        """
+        step, stage_1 = self.steps, self.pretrain_steps
+        if step >= stage_1:
+            half = stage_1 + max(1, ((self.total_steps or 1_200_000) - stage_1) // 2)
+            return 1e-4 if step <= half else 1e-5
+        warm_up, start, end = min(150, stage_1 // 3), 1e-6, 0.02 * self.learning_rate
+        if step < warm_up:
+            return start + (self.learning_rate - start) * step / warm_up
+        share = (step - warm_up) / max(1, stage_1 - warm_up)
+        return end + (self.learning_rate - end) * (1 + np.cos(np.pi * share)) / 2
+
+    def upscale(self, images, network=None):
+        """Enlarges uint8 images (batch, h, w, 3) -> (batch, scale h, scale w, 3).
+
+        A photo of a megapixel takes some GB of memory: --apply cuts large ones into
+        tiles.
+
+        Args:
+            network: another generator than G, such as `self.srresnet`.
+        """
+        low = (to_float(images) + 1) / 2
+        network = network or self.generator
+        return np.concatenate(
+            [to_uint8(network.predict_on_batch(x[None])) for x in low]
+        )
+
+    @classmethod
+    def pretrained(cls):
+        """An SRGAN with the ready generator of the zoo."""
+        try:
+            from zoo.common import sources
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(missing(error)) from None
+        network = sources.load_network(sources.shipped("weights/srgan.keras"))
+        return cls(network, features=layers.Identity())  # features are for training
+
+    # ----------------------------------------------------------------------------------
+    # 4. The same in every file: training loop, save and load, players, batches, checks
+
+    def train(self, images, epochs, batch_size=None, callbacks=None, initial_epoch=0,
+              initial_step=0):  # fmt: skip
+        """Trains up to epoch `epochs`; returns a Keras History with the epochs' means.
+
+        Args:
+            images: uint8 (count, height, width, channels), or a tuple of images and
+                labels, or of two domains; or a PyDataset of float32 mini-batches in
+                [-1, 1]; or `keras.utils.image_dataset_from_directory(...)`.
+            batch_size: of arrays; None is `self.batch_size`.
+            callbacks: Keras callbacks: one, several or None. Their model is `combined`.
+            initial_epoch, initial_step: where to resume.
+        """
+        if not isinstance(images, keras.utils.PyDataset):
+            images = Batches(images, batch_size or self.batch_size, self)
+        model, steps = self.combined, len(images)
+        self.total_steps = self.steps + (epochs - initial_epoch) * steps - initial_step
+        callbacks = callback_list(callbacks, model=model, epochs=epochs, steps=steps)
+        model.stop_training = False
+        callbacks.on_train_begin()
+        for epoch in range(initial_epoch, epochs):
+            images.epoch, history = epoch, collections.defaultdict(list)
+            images.on_epoch_begin()
+            callbacks.on_epoch_begin(epoch)
+            for step in range(initial_step, steps):
+                callbacks.on_train_batch_begin(step)
+                with uninterrupted():
+                    logs = self.train_step(images[step])
+                callbacks.on_train_batch_end(step, logs)
+                for name, value in logs.items():
+                    history[name].append(value)
+                if model.stop_training:
+                    break
+            initial_step = 0
+            images.on_epoch_end()
+            means = {name: float(np.mean(values)) for name, values in history.items()}
+            callbacks.on_epoch_end(epoch, means)
+            if model.stop_training:
+                break
+        callbacks.on_train_end()
+        return model.history
+
+    def save(self, folder):
+        """Writes the networks as .keras files; training.npz has the rest for `load`."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        for name in self.networks:
+            getattr(self, name).save(Path(folder, f"{name}.keras"))
+        state = {name: getattr(self, name) for name in self.state}
+        for name in self.players:
+            for i, variable in enumerate(getattr(self, name).optimizer.variables):
+                state[f"{name}_{i}"] = ops.convert_to_numpy(variable)
+        np.savez(Path(folder, "training.npz"), **state)
+
+    def load(self, folder):
+        """Loads what `save` wrote, or the checkpoint of a run, into equal networks."""
+        for name in self.networks:
+            getattr(self, name).load_weights(Path(folder, f"{name}.keras"))
+        with np.load(Path(folder, "training.npz")) as state:
+            for name in self.players:
+                for i, variable in enumerate(getattr(self, name).optimizer.variables):
+                    variable.assign(state[f"{name}_{i}"])
+            for name in self.state:
+                setattr(self, name, list(x) if (x := state[name]).ndim else x.item())
 
 
 class Player(keras.Model):
-    """One player of the game, or both: a functional model, of which the optimiser moves only `networks`.
+    """A Keras model whose optimiser updates only the weights of `networks`.
 
-    Keras asks `trainable_variables` who learns. Switching `trainable` flags instead, as tutorials for older Keras do,
-    leaves the discriminator without any weights to train, and its batch normalisation in the wrong mode.
+    Keras trains what `trainable_variables` lists. `trainable` flags in its place would
+    leave D without weights to train. Identity layers name the outputs and their losses.
     """
 
-    def __init__(self, inputs, outputs, networks, **kwargs):
-        if isinstance(outputs, dict):  # Keras takes the names from layers
-            outputs = {name: layers.Identity(name=name, dtype="float32")(x) for name, x in outputs.items()}
-        super().__init__(inputs, outputs, **kwargs)
-        self.networks = networks
+    def __init__(self, inputs, outputs, networks, optimizer, shown=(), **options):
+        named = {k: layers.Identity(name=k, dtype="float32") for k in outputs}
+        super().__init__(inputs, {k: named[k](x) for k, x in outputs.items()})
+        self.networks, self.shown = networks, shown
+        self.compile(optimizer, **options)
+        self.optimizer.build(self.trainable_variables)  # creates what `load` sets
+        zeros = {k: ops.zeros((1, *x.shape[1:])) for k, x in self.output.items()}
+        targets = {name: zeros[name] for name in options["loss"]}
+        self.compute_loss(None, targets, zeros)
+        self.compute_metrics(None, targets, zeros)
 
-    def compile(self, optimizer, loss, **kwargs):
-        """Makes all variables at once: `load` finds them, and TensorFlow need not compile the first step twice."""
-        super().compile(optimizer, loss, **kwargs)
-        self.optimizer.build(self.trainable_variables)
-        outputs = keras.tree.map_structure(lambda output: ops.zeros((1, *output.shape[1:])), self.output)
-        targets = {name: outputs[name] for name in loss} if isinstance(loss, dict) else outputs
-        self.compute_loss(None, targets, outputs)
-        self.compute_metrics(None, targets, outputs)
+    def train_on_batch(self, x, y):
+        self.reset_metrics()  # Keras 3.10 would return means over all batches so far
+        return super().train_on_batch(x, y, return_dict=True)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """What `train_on_batch` returns: this batch's numbers, where older Keras has means over all batches so far."""
         logs = super().compute_metrics(x, y, y_pred, sample_weight)
-        for metric in self.metrics:
-            metric.reset_state()
-        return logs
+        return logs | {name: y_pred[name] for name in self.shown}
 
-    def reset_metrics(self):
-        """There is nothing left to reset. Keras does it before each step, outside of the compiled function: slowly."""
+    def get_config(self):
+        raise NotImplementedError("a GAN can't be pickled or copied: use save(folder)")
 
     @property
     def trainable_variables(self):
@@ -223,337 +448,278 @@ class Player(keras.Model):
 
     @property
     def non_trainable_variables(self):
-        moved = {id(v) for v in self.trainable_variables}
-        return [v for v in self.variables if id(v) not in moved]
+        trained = {id(v) for v in self.trainable_variables}
+        return [v for v in self.variables if id(v) not in trained]
 
-    trainable_weights, non_trainable_weights = trainable_variables, non_trainable_variables
+    trainable_weights = trainable_variables
+    non_trainable_weights = non_trainable_variables
 
 
 class Batches(keras.utils.PyDataset):
-    """uint8 images (count, height, width, channels) as float32 batches in [-1, 1], reshuffled for each `epoch`."""
+    """Mini-batches of what `train` takes, in an order drawn from (seed, epoch)."""
 
-    def __init__(self, images, batch_size, seed):
+    def __init__(self, images, batch_size, gan):
         super().__init__()
-        self.images, self.batch_size, self.seed, self.epoch = checked(images), batch_size, seed, 0
-        if len(self.images) < batch_size:
-            raise ValueError(f"{len(self.images)} images are fewer than batch_size={batch_size}")
+        if hasattr(images, "element_spec"):  # a tf.data.Dataset, values from 0 to 255
+            parts = zip(*map(keras.tree.flatten, images), strict=True)
+            images, *labels = (np.concatenate(part) for part in parts)
+            images = (np.rint(images).astype("uint8"), *labels)
+        parts = images if isinstance(images, tuple) else (images,)
+        self.parts, self.shape = [np.atleast_1d(x) for x in parts], gan.image_shape
+        to_float(self.parts[0][:1], self.shape)  # refuses other images and iterables
+        self.batch_size, self.seed, self.epoch = batch_size, gan.seed, 0
+        if (count := min(map(len, self.parts))) < batch_size:
+            raise ValueError(f"{count} images are fewer than batch_size={batch_size}")
 
     def __len__(self):
-        return len(self.images) // self.batch_size
+        return max(map(len, self.parts)) // self.batch_size
 
     def __getitem__(self, step):
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.images))
-        chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
-        return self.images[chosen].astype("float32") / 127.5 - 1
+        batch, n = [], self.batch_size
+        for i, part in enumerate(self.parts):  # labels are drawn like their images
+            seed = self.seed + i * (part.ndim > 1), self.epoch
+            order = np.random.default_rng(seed).permutation(len(part))
+            start = step % (len(part) // n) * n
+            chosen = part[order[start : start + n]]
+            batch.append(to_float(chosen, self.shape) if part.ndim > 1 else chosen)
+        return tuple(batch) if len(batch) > 1 else batch[0]
 
 
-def checked(images):
-    """The images as an array uint8 (count, height, width, channels); ValueError if they are something else."""
+def to_float(images, shape=(None, None, 3), multiple=1):
+    """uint8 images (count, *shape) -> float32 in [-1, 1]. None: any n * `multiple`."""
     images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim != 4:
-        raise ValueError(f"images are {images.dtype} {images.shape}, not uint8 (count, height, width, channels)")
-    return images
+    sides = zip(images.shape[1:], shape, strict=False)
+    fits = all(n % multiple == 0 if m is None else n == m for n, m in sides)
+    if images.dtype != np.uint8 or images.ndim != 4 or not fits:
+        wanted = ("count", *(n or f"n * {multiple}" for n in shape))
+        raise ValueError(
+            f"images are {images.dtype} {images.shape}, not uint8 {wanted}: use "
+            "np.asarray(Image.open(FILE).convert('RGB' or 'L').resize(size))[None]"
+        )
+    return images.astype("float32") / 127.5 - 1
 
 
 def to_uint8(images):
-    """Float images in [-1, 1] as uint8."""
-    return np.clip(np.rint((np.asarray(images) + 1) * 127.5), 0, 255).astype(np.uint8)
+    """Float images in [-1, 1] -> uint8, the inverse of `to_float`."""
+    return np.clip(np.rint((np.asarray(images) + 1) * 127.5), 0, 255).astype("uint8")
+
+
+def check_networks(*networks):
+    """Raises ValueError for a subclassed Keras model, which has no fixed shapes."""
+    if not all(getattr(n, "inputs", None) for n in networks if n is not None):
+        raise ValueError("wrap it: keras.Sequential([keras.Input(shape), network])")
+
+
+def callback_list(callbacks, **about):
+    """A Keras CallbackList; ValueError for callbacks that need a single Keras model."""
+    callbacks = [] if callbacks is None else keras.tree.flatten(callbacks)
+    for c in callbacks:
+        kind, advice = type(c).__name__, None
+        if kind == "BackupAndRestore" or not getattr(c, "save_weights_only", True):
+            advice = "call save(folder) in a LambdaCallback, and load(folder) to resume"
+        if getattr(c, "save_best_only", True) and getattr(c, "mode", None) == "auto":
+            advice = "give mode='min' or 'max'; a GAN's losses do not show its quality"
+        if kind in ("LearningRateScheduler", "ReduceLROnPlateau"):
+            advice = "give the class a learning_rate; all its optimisers have it"
+        if advice:
+            raise ValueError(f"{kind} does not fit a GAN of several models: {advice}")
+    return keras.callbacks.CallbackList(callbacks, True, True, verbose=1, **about)
+
+
+@contextlib.contextmanager
+def uninterrupted():
+    """Delays Ctrl-C and other signals to the end of the block: no step is half done."""
+    main = threading.current_thread() is threading.main_thread()
+    handlers = {n: signal.getsignal(n) for n in signal.valid_signals() if main}
+    late = []
+    with contextlib.ExitStack() as stack:
+        for n in filter(lambda n: callable(handlers[n]), handlers):
+            signal.signal(n, lambda *args: late.append(args))
+            stack.callback(signal.signal, n, handlers[n])
+        yield
+    for n, frame in late:
+        handlers[n](n, frame)
+
+
+# --------------------------------------------------------------------------------------
+# 5. Evaluation
 
 
 def probability(_, logits):
-    """Metric: the mean probability of being real that D gives."""
+    """Metric: the mean probability of "real" that D gives."""
     return ops.sigmoid(logits)
 
 
-class Frozen(layers.Layer):
-    """A network that stays put: gradients pass through it to its inputs, but not to its own weights."""
+def evaluate(gan, networks, images):
+    """Compares enlargements with the ground truth: {row: {"PSNR dB", "SSIM"}}.
 
-    def __init__(self, network):
-        super().__init__(dtype="float32")  # lets `network` choose how precise it is
-        self.network = network
-
-    def call(self, inputs):
-        # A call as a function of the weights. What else it would change (moving averages) it returns, and we drop.
-        weights = [ops.stop_gradient(v.value) for v in self.network.trainable_variables]
-        others = [v.value for v in self.network.non_trainable_variables]
-        return self.network.stateless_call(weights, others, inputs)[0]
-
-
-class SRGAN:
-    """The networks and the two stages of their training.
+    The rows are bicubic enlargement by Pillow, and the generators in `networks`, {name:
+    Keras model}. PSNR and SSIM are on Y, without a border of `scale` pixels, means over
+    whole images. Of sides over 1024 pixels the middle is taken.
 
     Args:
-        scale, blocks, filters, image_skip: see `build_generator`.
-        size: side of the high-resolution training images in pixels, a multiple of `scale`, 32 or more.
-        pretrain_steps, gan_steps: steps of the two stages, the paper's; only after the first is there a game at all.
-        learning_rate: the highest of stage 1; stage 2 has the paper's 1e-4, from half-way on 1e-5.
-        vgg: a model from images to features, see `build_vgg`; None is one with random weights.
-        adversarial_weight: of the adversarial loss beside the content loss (equation 3: 1e-3).
-        seed: fixes the order of the images; `keras.utils.set_random_seed` fixes the first weights.
+        images: dataset.Images.
     """
+    from zoo.common import metrics
 
-    def __init__(self, scale=4, blocks=16, filters=64, image_skip=True, size=96, pretrain_steps=1_000_000,
-                 gan_steps=200_000, learning_rate=5e-4, vgg=None, adversarial_weight=1e-3, seed=0):  # fmt: skip
-        self.scale, self.pretrain_steps, self.adversarial_weight = scale, pretrain_steps, adversarial_weight
-        self.seed, self.steps = seed, 0
-        self.generator = generator = build_generator(scale, blocks, filters, image_skip)
-        self.srresnet = build_generator(scale, blocks, filters, image_skip)  # the generator at the end of stage 1
-        self.discriminator = discriminator = build_discriminator(size, filters)
-        vgg = vgg or build_vgg(weights="random")
-        low, high = keras.Input((size // scale, size // scale, 3)), keras.Input((size, size, 3))
-        fake = generator(low)
-
-        # Stage 1: the mean squared error alone. Without a warm-up the net first blows up, then stays at zero for long.
-        warm_up = min(150, pretrain_steps // 3)
-        rate = keras.optimizers.schedules.CosineDecay(
-            1e-6, max(1, pretrain_steps - warm_up), alpha=0.02, warmup_target=learning_rate, warmup_steps=warm_up
-        )
-        self.pretrain = Player(low, fake, [generator], name="pretrain")
-        self.pretrain.compile(keras.optimizers.Adam(rate), loss="mse")
-
-        # Stage 2.
-        # Both players' losses in one model: neither update depends on the other's result. One optimiser updates all
-        # weights, and gradients are stopped where they should not flow.
-        bce = keras.losses.BinaryCrossentropy(from_logits=True)
-        outputs = {
-            "content": ops.mean(ops.square(vgg(fake) - vgg(high)), axis=(1, 2, 3)),  # for G: 0 or more, should be 0
-            "adversarial": Frozen(discriminator)(fake),  # for G: D, which stays put, should take the image for real
-            "real": discriminator(high),  # for D; real and fake apart, so that each has its own statistics
-            "fake": discriminator(ops.stop_gradient(fake)),
-        }
-        self.combined = Player([low, high], outputs, [generator, discriminator], name="combined")
-        drop = keras.optimizers.schedules.PiecewiseConstantDecay([max(1, gan_steps // 2)], [1e-4, 1e-5])
-        self.combined.compile(
-            keras.optimizers.Adam(drop),
-            loss={"content": "mae", "adversarial": bce, "real": bce, "fake": bce},
-            loss_weights={"content": 1.0, "adversarial": adversarial_weight, "real": 1.0, "fake": 1.0},
-            metrics={"real": [probability], "fake": [probability]},
-        )
-
-        self.cut = build_generator(scale, blocks, filters, image_skip)  # for `upscale`, with the weights of the others
-        self.halves = halves(self.cut)
-
-    def train_step(self, images):
-        """One step of the current stage, for float32 images (batch, size, size, 3) in [-1, 1]: the losses."""
-        low = downscale(to_uint8(images), self.scale).astype("float32") / 255
-        stage_1 = self.steps < self.pretrain_steps
-        self.steps += 1
-        if stage_1:
-            mse = self.pretrain.train_on_batch(low, images, return_dict=True)["loss"]
-            if self.steps == self.pretrain_steps:
-                self.srresnet.set_weights(self.generator.get_weights())
-            return {"pretrain_loss": float(mse)}
-        ones, zeros = np.ones((len(images), 1), "float32"), np.zeros((len(images), 1), "float32")
-        targets = {"content": zeros, "adversarial": ones, "real": ones, "fake": zeros}
-        logs = self.combined.train_on_batch([low, images], targets, return_dict=True)
-        return {
-            "d_loss": float(logs["real_loss"] + logs["fake_loss"]),
-            "g_loss": float(logs["content_loss"] + self.adversarial_weight * logs["adversarial_loss"]),
-            "content_loss": float(logs["content_loss"]),
-            "adversarial_loss": float(logs["adversarial_loss"]),
-            "d_real": float(logs["real_probability"]),
-            "d_fake": float(logs["fake_probability"]),
-        }
-
-    def train(self, images, epochs, batch_size=16, callbacks=(), initial_epoch=0, initial_step=0):
-        """Trains for `epochs` epochs in all; the first is `initial_epoch`, from its step `initial_step` on.
-
-        Args:
-            images: uint8 (count, size, size, 3), or a PyDataset of float32 batches in [-1, 1].
-            batch_size: for an array; a PyDataset has its own.
-            callbacks: Keras callbacks; they see `combined` as their model. CSVLogger writes stage 1 alone.
-
-        Returns:
-            keras.callbacks.History: for each epoch the means of what `train_step` returns.
-        """
-        if not isinstance(images, keras.utils.PyDataset):
-            images = Batches(images, batch_size, self.seed)
-        history = keras.callbacks.History()
-        callbacks = keras.callbacks.CallbackList(
-            [history, *callbacks], add_progbar=True, model=self.combined, epochs=epochs, steps=len(images), verbose=1
-        )
-        self.combined.stop_training = False
-        callbacks.on_train_begin()
-        for epoch in range(initial_epoch, epochs):
-            images.epoch = epoch  # fixes the order of the images
-            callbacks.on_epoch_begin(epoch)
-            steps = []
-            for step in range(initial_step, len(images)):
-                callbacks.on_train_batch_begin(step)
-                steps.append(self.train_step(images[step]))
-                callbacks.on_train_batch_end(step, steps[-1])
-                if self.combined.stop_training:
-                    break
-            initial_step = 0
-            names = dict.fromkeys(name for logs in steps for name in logs)
-            means = {name: float(np.mean([logs[name] for logs in steps if name in logs])) for name in names}
-            callbacks.on_epoch_end(epoch, means)
-            if self.combined.stop_training:
-                break
-        callbacks.on_train_end()
-        return history
-
-    @classmethod
-    def pretrained(cls):
-        """The default SRGAN with the generator that comes with the zoo, in `weights` beside this file."""
-        gan = cls(vgg=layers.Identity())  # which is for training
-        gan.generator.load_weights(Path(__file__).parent / "weights" / "srgan.keras")
-        return gan
-
-    def upscale(self, images, network=None):
-        """uint8 images (batch, h, w, 3) -> (batch, scale h, scale w, 3), by the generator or another network.
-
-        Most of the memory goes into the layers that enlarge: they are given windows of 128 pixels and a border, which
-        is as wide as their reach. What the many layers before them see of the image is not cut.
-        """
-        self.cut.set_weights((network or self.generator).get_weights())
-        first, last = self.halves
-        scale, border = self.scale, 3
-        images = checked(images)
-        count, height, width = images.shape[:3]
-        tall, wide = (math.ceil(side / math.ceil(side / 128)) for side in (height, width))
-        result = np.empty((count, scale * height, scale * width, 3), np.uint8)
-        for image, enlarged in zip(images.astype("float32")[:, None] / 255, result, strict=True):
-            features = first.predict_on_batch(image)
-            for top, left in itertools.product(range(0, height, tall), range(0, width, wide)):
-                # All windows have the same shape: those at the edges reach further in.
-                y = max(0, min(top - border, height - tall - 2 * border))
-                x = max(0, min(left - border, width - wide - 2 * border))
-                window = np.s_[:, y : y + tall + 2 * border, x : x + wide + 2 * border]
-                part = last.predict_on_batch([features[window], image[window]])[0]
-                place = enlarged[scale * top : scale * (top + tall), scale * left : scale * (left + wide)]
-                place[:] = to_uint8(part[scale * (top - y) :, scale * (left - x) :][: place.shape[0], : place.shape[1]])
-        return result
-
-    def save(self, folder):
-        """Saves the networks (.keras files) and the state of the training (training.npz) in a folder."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.generator.save(folder / "generator.keras")
-        self.srresnet.save(folder / "srresnet.keras")
-        self.discriminator.save(folder / "discriminator.keras")
-        state = {f"optimizer_{i}": ops.convert_to_numpy(v) for i, v in enumerate(self._optimizer_variables())}
-        np.savez(folder / "training.npz", steps=self.steps, **state)
-
-    def load(self, folder):
-        """Loads what `save` wrote, or a run's folder `checkpoint`, into a model made with the same arguments.
-
-        The learning rate is loaded too, unless a schedule gives it.
-        """
-        folder = Path(folder)
-        self.generator.load_weights(folder / "generator.keras")
-        self.srresnet.load_weights(folder / "srresnet.keras")
-        self.discriminator.load_weights(folder / "discriminator.keras")
-        with np.load(folder / "training.npz") as state:
-            self.steps = int(state["steps"])
-            for i, variable in enumerate(self._optimizer_variables()):
-                variable.assign(state[f"optimizer_{i}"])
-
-    def _optimizer_variables(self):
-        return [v for player in (self.pretrain, self.combined) for v in player.optimizer.variables]
-
-
-def evaluate(gan, networks, images, metrics):
-    """PSNR and SSIM on Y, without a border of `scale` pixels, of whole images (dataset.Images): {row: {column: mean}}.
-
-    The rows are bicubic enlargement by Pillow, and the generators in `networks`, a dictionary of their names. Of sides
-    over 1024 pixels the middle is taken.
-    """
     scores = {}
-    for truth in images.whole(least=11 + 3 * gan.scale, most=1024):  # SSIM's window, what is cropped, and the border
+    # SSIM's window, what is cropped, and the border.
+    for truth in images.whole(least=11 + 3 * gan.scale, most=1024):
         height, width = (side // gan.scale * gan.scale for side in truth.shape[:2])
         truth = truth[:height, :width]
         low = downscale(truth[None], gan.scale)
-        bicubic = np.asarray(Image.fromarray(low[0]).resize((width, height), Image.Resampling.BICUBIC))
-        enlarged = {"bicubic": bicubic} | {name: gan.upscale(low, g)[0] for name, g in networks.items()}
-        for name, image in enlarged.items():
+        small = Image.fromarray(low[0])
+        bicubic = small.resize((width, height), Image.Resampling.BICUBIC)
+        enlarged = {name: gan.upscale(low, g)[0] for name, g in networks.items()}
+        for name, image in ({"bicubic": np.asarray(bicubic)} | enlarged).items():
             border = slice(gan.scale, -gan.scale)
             pair = [metrics.luma(x)[border, border] for x in (image, truth)]
-            scores.setdefault(name, []).append((metrics.psnr(*pair), metrics.ssim(*pair)))
-    means = {name: np.mean(pairs, axis=0) for name, pairs in scores.items()}
-    return {name: {"PSNR dB": float(psnr), "SSIM": float(ssim)} for name, (psnr, ssim) in means.items()}
+            row = scores.setdefault(name, [])
+            row.append((metrics.psnr(*pair), metrics.ssim(*pair)))
+    means = {name: np.mean(pairs, axis=0).tolist() for name, pairs in scores.items()}
+    return {
+        name: dict(zip(("PSNR dB", "SSIM"), x, strict=True))
+        for name, x in means.items()
+    }
 
 
-def ground_floor(*names):
-    """Imports modules of the zoo: from the package, or from the copies beside this file."""
+# --------------------------------------------------------------------------------------
+# 6. The command line
+
+STEPS = 60  # in an epoch, at least
+
+
+def missing(error):
+    """What to do where this file lies without the folder zoo."""
+    if not error.name.startswith("zoo"):
+        raise error
+    name = Path(__file__).stem
+    return (
+        f"{name}.py needs the folder zoo beside it for this: in a clone of the zoo, "
+        f"`python -m zoo copy {name} FOLDER` writes both"
+    )
+
+
+def parse(cli, argv):
+    """The options of the command line."""
+    parser = cli.parser("srgan", __doc__, data="photos", size=96, batch_size=8,
+                        learning_rate=5e-4, steps=STEPS)  # fmt: skip
+    add, flag = parser.add_argument, argparse.BooleanOptionalAction
+    add("--scale", type=int, choices=[2, 4, 8], default=4,
+        help="enlargement of each side (%(default)s)")  # fmt: skip
+    add("--blocks", type=cli.positive, default=16, metavar="N",
+        help="residual blocks (%(default)s)")  # fmt: skip
+    add("--filters", type=cli.positive, default=64, metavar="N",
+        help="width of the networks (%(default)s)")  # fmt: skip
+    add("--image-skip", action=flag, default=True, help="add bicubic enlargement (yes)")
+    add("--pretrain-epochs", type=cli.number(int, 0), metavar="N",
+        help="epochs of stage 1 (four fifths of the first call's)")  # fmt: skip
+    add("--vgg", metavar="WEIGHTS",
+        help="imagenet, random or a .h5 file (imagenet, else random)")  # fmt: skip
+    add("--vgg-layer", choices=["block2_conv2", "block5_conv4"], default="block5_conv4",
+        help="layer of the features (%(default)s)")  # fmt: skip
+    add("--adversarial-weight", type=cli.number(float, 0), default=1e-3, metavar="X",
+        help="weight of the adversarial loss (%(default)s)")  # fmt: skip
+    add("--apply", nargs="+", metavar="PHOTO", help="enlarge photos of any size")
+    o = cli.parse(parser, argv, actions=("apply", "evaluate"), later=("vgg",))
+    if o.size % o.scale or o.size < 32:
+        cli.fail(
+            f"--size {o.size} should be 32 or more, a multiple of --scale {o.scale}"
+        )
+    if o.pretrain_epochs is None:
+        o.pretrain_epochs = max(1, o.epochs * 4 // 5)
+    return o
+
+
+def find_vgg(choice, layer):
+    """The VGG19 of `--vgg`, and the name of its weights: ImageNet's, or else random."""
     try:
-        return [importlib.import_module(f"{__package__}.{name}" if __package__ else name) for name in names]
-    except ModuleNotFoundError as error:
-        if error.name not in names:
-            raise
-        model = Path(__file__).stem
-        advice = f"`python -m zoo copy {model} FOLDER`, in the zoo, puts all of them into a folder"
-        print(f"error: {model}.py's command line needs {', '.join(names)} (.py) beside it: {advice}", file=sys.stderr)
-        raise SystemExit(2) from None
+        return build_vgg(layer, choice or "imagenet"), choice or "imagenet"
+    except Exception as error:  # keras.utils.get_file raises a bare Exception
+        if choice:
+            raise ValueError(
+                f"VGG19 can't have the weights {choice}: {error}"
+            ) from error
+        warnings.warn(
+            f"VGG19's ImageNet weights can't be downloaded ({error}): random ones are "
+            "used, which is worse. Put "
+            "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5 into the folder "
+            "~/.keras/models for the real ones",
+            stacklevel=2,
+        )
+        return build_vgg(layer, "random"), "random"
 
 
 def main(argv=None):
-    """The command line: trains or resumes a run, or with --apply or --evaluate uses a trained one."""
-    dataset, metrics, photos, runs = ground_floor("dataset", "metrics", "photos", "runs")
-    least = 60  # steps in an epoch
-    parser = runs.parser("srgan", __doc__, data="photos", size=96, batch_size=8, learning_rate=5e-4, steps=least)
-    add = parser.add_argument
-    add("--scale", type=int, choices=[2, 4, 8], default=4, help="enlargement of each side (%(default)s)")
-    add("--blocks", type=runs.positive, default=16, metavar="N", help="residual blocks (%(default)s)")
-    add("--filters", type=runs.positive, default=64, metavar="N", help="width of the networks (%(default)s)")
-    add("--image-skip", action=argparse.BooleanOptionalAction, default=True, help="add the bicubic enlargement (yes)")
-    first = "epochs of stage 1, without D (four fifths of the first call's)"
-    add("--pretrain-epochs", type=runs.number(int, 0), metavar="N", help=first)
-    add("--vgg", metavar="WEIGHTS", help="imagenet, random or a .h5 file (imagenet, or random without a network)")
-    depths = ["block2_conv2", "block5_conv4"]
-    add("--vgg-layer", choices=depths, default="block5_conv4", help="where features are taken (%(default)s)")
-    weight = runs.number(float, 0)
-    add("--adversarial-weight", type=weight, default=1e-3, metavar="X", help="beside the content loss (%(default)s)")
-    add("--apply", nargs="+", metavar="PHOTO", help="enlarge photos of any size, and end")
-    o = runs.parse(parser, argv, actions=("apply", "evaluate"), later=("vgg",))
+    """Trains or resumes a run; --apply and --evaluate use one."""
+    try:
+        from zoo.common import cli
+    except ModuleNotFoundError as error:
+        print("error:", missing(error), file=sys.stderr)
+        raise SystemExit(2) from None
+    o = parse(cli, argv)
+    from zoo.common import dataset, photos, run
 
-    with runs.errors(ValueError):
-        if o.size % o.scale or o.size < 32:
-            raise ValueError(f"--size {o.size} should be 32 or more and a multiple of --scale {o.scale}")
-        if o.pretrain_epochs is None:
-            o.pretrain_epochs = max(1, o.epochs * 4 // 5)
-        vgg = layers.Identity()  # which only stage 2 needs another for
+    def load(source, split, size=o.size, **options):
+        return dataset.load(source, size, 3, split=split, crop="random", **options)
+
+    with cli.errors(ValueError):
+        features = layers.Identity()  # only stage 2 needs another
         if not (o.apply or o.evaluate):
-            images = dataset.load(o.data, o.size, 3, o.batch_size, crop="random", flip=True, seed=o.seed)
-            o.steps_per_epoch = images.steps = o.steps_per_epoch or max(len(images), least)
-            crops = dataset.load(o.data, 2 * o.size, 3, 1, "test", "random").take(4)
+            train = {"batch_size": o.batch_size, "flip": True, "seed": o.seed}
+            images = load(o.data, "train", **train)
+            o.steps_per_epoch = images.steps = o.steps_per_epoch or max(
+                len(images), STEPS
+            )
+            crops = load(o.data, "test", size=192).take(4)
             if o.epochs > o.pretrain_epochs:
-                vgg, o.vgg = find_vgg(o.vgg, o.vgg_layer)
-        keras.utils.set_random_seed(o.seed)  # the same first weights, whatever VGG19 has drawn
-        epoch = o.steps_per_epoch or least
-        steps = [o.pretrain_epochs * epoch, max(0, o.epochs - o.pretrain_epochs) * epoch]
-        gan = SRGAN(o.scale, o.blocks, o.filters, o.image_skip, o.size, *steps, o.learning_rate, vgg,
+                features, o.vgg = find_vgg(o.vgg, o.vgg_layer)
+        keras.utils.set_random_seed(
+            o.seed
+        )  # the same weights, whatever VGG19 has drawn
+        generator = cli.given_generator(o)
+        generator = generator or build_generator(o.scale, o.blocks, o.filters,
+                                                 o.image_skip)  # fmt: skip
+        gan = SRGAN(generator, build_discriminator(o.size, o.filters), features, o.size,
+                    min(1, o.pretrain_epochs / o.epochs), o.learning_rate,
                     o.adversarial_weight, o.seed)  # fmt: skip
 
-    if o.apply or o.evaluate:
-        with runs.errors(dataset.DataError, photos.PhotoError, knobs="photo"):
-            runs.load_trained(o, gan)
-            if o.evaluate:
-                source, split = runs.held_out(o)
-                test = dataset.load(source, o.size, 3, split=split, crop="random")
-                if o.weights:
-                    networks = {"generator": gan.generator}
-                elif gan.steps <= gan.pretrain_steps:
-                    networks = {"SRResNet": gan.generator}
-                else:
-                    networks = {"SRResNet": gan.srresnet} if gan.pretrain_steps else {}
-                    networks[f"SRGAN, VGG19 {o.vgg}"] = gan.generator
-                runs.report(o, evaluate(gan, networks, test, metrics))
-            else:
-                for source, target in photos.targets(o.apply, o.output, f"x{o.scale}"):
-                    # The halo is the reach of the layers, in pixels of the input.
-                    photos.apply(source, target, gan.upscale, scale=o.scale, tile=512, halo=2 * o.blocks + 12)
-                    print(f"wrote {target}")
-        return
-
     def sample():
-        low = downscale(crops, o.scale)
-        enlarged = [Image.fromarray(i).resize((2 * o.size, 2 * o.size), Image.Resampling.BICUBIC) for i in low]
-        return runs.columns(map(np.asarray, enlarged), gan.upscale(low), crops)
+        low = downscale(crops, gan.scale)
+        bicubic = [Image.fromarray(x).resize((192, 192), Image.Resampling.BICUBIC)
+                   for x in low]  # fmt: skip
+        bicubic = np.stack([np.asarray(x) for x in bicubic])
+        return {
+            "bicubic": bicubic,
+            "generated": gan.upscale(low),
+            "ground truth": crops,
+        }
 
-    print(f"epochs of stage 1: {min(o.epochs, o.pretrain_epochs)}, of stage 2: {max(0, o.epochs - o.pretrain_epochs)}")
-    with runs.errors(dataset.DataError), runs.Run(o, gan, sample) as run:
-        gan.train(images, o.epochs, callbacks=[run], **run.position)
+    with cli.errors(dataset.DataError, photos.PhotoError, knobs="photo"):
+        if o.apply or o.evaluate:
+            run.load_trained(o, gan)
+        if o.evaluate:
+            cli.report(o, evaluate(gan, trained_networks(gan, o),
+                                   load(*cli.held_out(o))))  # fmt: skip
+        elif o.apply:
+            # The overlap is the reach of the layers, in pixels of the input.
+            tiles = {"scale": gan.scale, "tile": 320, "halo": 2 * o.blocks + 12}
+            photos.apply_all(o.apply, o.output, f"x{gan.scale}", gan.upscale, **tiles)
+    if not (o.apply or o.evaluate):
+        both = min(o.epochs, o.pretrain_epochs), max(0, o.epochs - o.pretrain_epochs)
+        print("epochs of stage 1: {}, of stage 2: {}".format(*both))
+        with cli.errors(dataset.DataError), run.Run(o, gan, sample, images) as folder:
+            gan.train(images, o.epochs, callbacks=folder, **folder.position)
+
+
+def trained_networks(gan, o):
+    """The generators of a run to measure: {row: network}."""
+    if o.weights:
+        return {"generator": gan.generator}
+    if gan.steps <= gan.pretrain_steps:
+        return {"SRResNet": gan.generator}
+    networks = {"SRResNet": gan.srresnet} if gan.pretrain_steps else {}
+    return networks | {f"SRGAN, VGG19 {o.vgg}": gan.generator}
 
 
 if __name__ == "__main__":

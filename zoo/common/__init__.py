@@ -1,0 +1,1 @@
+"""What the models share; it knows no model."""
