@@ -216,26 +216,6 @@ class Counted(keras.utils.PyDataset):
         return 10 * self.epoch + step
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("eager")
-def test_train_takes_arrays_and_datasets():
-    a, b = (
-        np.random.default_rng(seed).integers(0, 256, (n, 32, 32, 3), np.uint8)
-        for seed, n in ((0, 2), (1, 3))
-    )
-    orders = [cyclegan.Batches(x, 1, seed) for seed, x in enumerate((a, b))]
-    histories = [
-        tiny().train(images, 1).history
-        for images in ((a, b), orders, Unpaired(*orders))
-    ]
-    assert (
-        histories[0] == histories[1] == histories[2]
-        and len(histories[0]["g_loss"]) == 1
-    )
-    with pytest.raises(ValueError, match="float32"):
-        tiny().train((a / np.float32(255), b), 1)
-
-
 def pairs(folder, n, halves=("train", "val")):
     """Pictures with A on the left, all of one grey level for each pair, and on the
     right B, one level brighter.

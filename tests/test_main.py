@@ -199,8 +199,8 @@ def conv(filters):
     return layers.Conv2D(filters, 3, padding="same", activation="tanh")
 
 
-def own(channels=3, filters=3):
-    return Sequential([Input((None, None, channels)), conv(filters)])
+def own(channels=3, filters=3, side=None):
+    return Sequential([Input((side, side, channels)), conv(filters)])
 
 
 def four():
@@ -228,7 +228,7 @@ def srgan(m, D):
 
 
 def pix2pix(m, D):
-    for G in (m.build_generator(32, filters=2), own(1, 2)):
+    for G in (m.build_generator(32, filters=2), own(1, 2, 32)):
         yield m.Pix2Pix("colorize", G, D(32, filters=2))
 
 
@@ -237,14 +237,15 @@ def deblur(m, D):
         yield m.Deblurrer(G, D(32, 2))
 
 
-def cyclegan(m, D):
-    for G in ([m.build_generator(1, 2), m.build_generator(1, 2)], [own(), own()]):
-        yield m.CycleGAN(*G, D(32, 2), D(32, 2))
+def cyclegan(m, D, blocks=1):
+    G = m.build_generator
+    for pair in ([G(blocks, 2, name=name) for name in "FG"], [own(), own()]):
+        both = *pair, D(32, 2, name="D_X"), D(32, 2, name="D_Y")
+        yield m.CycleGAN(*both) if hasattr(m, "CycleGAN") else m.DualGAN(*both)
 
 
 def dualgan(m, D):
-    for G in ([m.build_generator(3, 2), m.build_generator(3, 2)], [own(), own()]):
-        yield m.DualGAN(*G, D(32, 2), D(32, 2))
+    return cyclegan(m, D, 3)
 
 
 for name in sys.argv[1:]:

@@ -4,6 +4,7 @@ schedules.
 Runs on every backend; tests/test_backends.py sees to that.
 """
 
+import importlib
 import inspect
 
 import keras
@@ -252,3 +253,54 @@ def test_signatures_begin_with_the_networks():
     for module, name in ((dcgan, "DCGAN"), (srgan, "SRGAN"), (deblur, "Deblurrer")):
         names = list(inspect.signature(getattr(module, name)).parameters)
         assert names[:2] == ["generator", "discriminator"]
+
+
+class Reached(Exception):
+    pass
+
+
+REACH = {
+    "cyclegan": "--identity-weight 0.25 --blocks 2 --filters 5 --pool 7",
+    "dualgan": "--clip 0.5 --critic-steps 3 --depth 4 --filters 5",
+    "pix2pix": "--lambda 30 --adversarial-weight 3 --filters 5 --patch 16",
+    "deblur": "--adversarial-weight 3 --blur motion --sigma 1.5 2 --length 7 9 --filters 5",
+    "srgan": "--scale 2 --blocks 3 --filters 5 --pretrain-epochs 1 --vgg random",
+    "dcgan": "--label-smoothing 0.25 --generator-steps 3 --latent-dim 7 --filters 5",
+}
+ATTRIBUTES = {
+    "cyclegan": {"identity_weight": 0.25, "pool_size": 7, "learning_rate": 0.125},
+    "dualgan": {"clip": 0.5, "critic_steps": 3, "stride": 16},
+    "pix2pix": {"l1_weight": 30, "adversarial_weight": 3, "learning_rate": 0.125},
+    "deblur": {"adversarial_weight": 3, "blur": "motion", "sigma": [1.5, 2]},
+    "srgan": {"scale": 2, "share": 0.2, "learning_rate": 0.125},
+    "dcgan": {"label_smoothing": 0.25, "generator_steps": 3},
+}
+
+
+@pytest.mark.parametrize("name", REACH)
+def test_options_reach_the_model(name, command, monkeypatch):
+    from zoo.common import run
+
+    def reached(options, gan, *_):
+        raise Reached(gan)
+
+    monkeypatch.setattr(run, "Run", reached)
+    module = importlib.import_module(f"zoo.{name}")
+    with pytest.raises(Reached) as found:
+        command(module, "--learning-rate", 0.125, "--seed", 9, *REACH[name].split())
+    gan = found.value.args[0]
+    assert gan.seed == 9
+    for attribute, value in ATTRIBUTES[name].items():
+        assert getattr(gan, attribute) == value, attribute
+    width = gan.discriminator if hasattr(gan, "discriminator") else gan.discriminator_a
+    convolutions = [x for x in width.layers if isinstance(x, layers.Conv2D)]
+    assert convolutions[0].filters == (5 if name != "pix2pix" else 5)
+
+
+@pytest.mark.usefixtures("eager")
+def test_clipping_leaves_no_weight_beyond():
+    gan = GANS["dualgan"]()
+    gan.train_step(batch("dualgan"))
+    for network in (gan.discriminator_a, gan.discriminator_b):
+        assert max(np.abs(v).max() for v in values(network)) <= np.float32(gan.clip)
+    assert max(np.abs(v).max() for v in values(gan.generator_ab)) > gan.clip
