@@ -49,7 +49,7 @@ def start(code, args, cwd, path=(), backend=FASTEST):
     env = {
         k: v for k, v in os.environ.items() if not k.startswith(("PYTHONPATH", "TF"))
     }
-    env |= {"KERAS_BACKEND": backend} if backend else {}
+    env |= {"KERAS_BACKEND": backend, "OMP_NUM_THREADS": "1"} if backend else {}
     program = [
         "import os, runpy, sys",
         "sys.modules |= {'tensorflow': None} if 'torch' in os.environ.values() else {}",
@@ -68,7 +68,7 @@ def finish(process):
     """(stdout, stderr) without what differs from process to process."""
     out, err = process.communicate(timeout=600)
     assert process.returncode == 0, err[-3000:]
-    lines = [line for line in out.splitlines() if "━" not in line]  # progress bars
+    lines = [line for line in out.splitlines() if line and "━" not in line]
     # TensorFlow's first notes, which no setting turns off.
     notes = re.compile(r"WARNING: All log|[IWE]\d{4} |To enable the following")
     return lines, [line for line in err.splitlines() if not notes.match(line)]
