@@ -18,10 +18,11 @@ from zoo.dualgan import DualGAN, build_discriminator, build_generator
 
 def tiny(**kwargs):
     keras.utils.set_random_seed(1)
-    dropout, names = kwargs.pop("dropout", 0.5), ("generator_ab", "generator_ba")
-    networks = [build_generator(3, 2, dropout, name) for name in names]
+    dropout, filters = kwargs.pop("dropout", 0.5), kwargs.pop("filters", 2)
+    names = ("generator_ab", "generator_ba")
+    networks = [build_generator(3, filters, dropout, name) for name in names]
     names = ("discriminator_a", "discriminator_b")
-    networks += [build_discriminator(32, 2, name) for name in names]
+    networks += [build_discriminator(32, filters, name) for name in names]
     return DualGAN(*networks, **kwargs)
 
 
@@ -168,11 +169,53 @@ def critic_gaps(shift, steps=60):
             random.normal(mean, 0.3, (8, 32, 32, 3)).astype("float32")
             for mean in (0, shift)
         )
-        logs = gan.d_step.train_on_batch(
-            [real, fake, fake, fake], targets, return_dict=True
-        )
+        logs = gan.d_step.train_on_batch([real, fake, fake, fake], targets)
         gaps.append(float(logs["real_a_loss"] - logs["fake_a_loss"]))
     return np.array(gaps), gan
+
+
+def test_the_gap_grows_on_separable_data_and_stays_at_0_on_equal():
+    apart, gan = critic_gaps(0.5)
+    equal, _ = critic_gaps(0.0)
+    assert (
+        apart[-10:].mean() > 10 * max(apart[0], 0)
+        and apart[-10:].mean() > apart[20:30].mean() > 0
+    )
+    assert abs(equal[-10:].mean()) < 0.05 * apart[-10:].mean()
+    assert gan.clipped() > 0.1
+
+
+@pytest.mark.usefixtures("eager")
+def test_clipping_leaves_no_weight_beyond_and_touches_nothing_else():
+    gan = tiny(clip=0.01, filters=4)
+    wide = max(
+        np.abs(v).max()
+        for name in ("generator_ab", "generator_ba")
+        for v in values(getattr(gan, name))
+    )
+    before = snapshot(gan)
+    assert max(np.abs(v).max() for v in before["discriminator_a"]) > 0.05
+    logs = gan.train_step((pictures(2), pictures(2, 1)))
+    critics = [
+        v
+        for name in ("discriminator_a", "discriminator_b")
+        for v in values(getattr(gan, name))
+    ]
+    assert max(np.abs(v).max() for v in critics) == np.float32(0.01)
+    at_limit = sum((np.abs(v) == np.float32(0.01)).sum() for v in critics)
+    assert (
+        logs["clipped"] == pytest.approx(at_limit / sum(v.size for v in critics))
+        and logs["clipped"] > 0.3
+    )
+    # Moved by a step of the optimiser, and nothing else.
+    for name in ("generator_ab", "generator_ba"):
+        for v, old in zip(values(getattr(gan, name)), before[name], strict=True):
+            assert np.abs(v - old).max() <= 1.01 * 5e-5 / np.sqrt(0.1)
+    assert wide > 0.05
+    inner = values(gan.discriminator_a)
+    for v, old in zip(inner, before["discriminator_a"], strict=True):
+        kept = np.abs(old) < 0.009  # two steps from the limit, or more
+        assert np.abs(v - old)[kept].max(initial=0) <= 2 * 1.01 * 5e-5 / np.sqrt(0.1)
 
 
 @pytest.mark.usefixtures("eager")
@@ -241,6 +284,27 @@ def test_generator_files_need_no_code_of_ours(tmp_path):
     keras.models.load_model(tmp_path / "discriminator_a.keras", safe_mode=True)
 
 
+def test_train_takes_arrays():
+    a, b = (
+        np.random.default_rng(seed).integers(0, 256, (n, 32, 32, 3), np.uint8)
+        for seed, n in ((0, 4), (1, 6))
+    )
+    history = tiny().train((a, b), 1).history
+    assert (
+        set(history) == {"g_loss", "recovery_loss", "gap_a", "gap_b", "clipped"}
+        and len(history["g_loss"]) == 1
+    )
+    with pytest.raises(ValueError, match="not a multiple of critic_steps=3"):
+        tiny(critic_steps=3).train((a, b), 1, batch_size=2)
+    with pytest.raises(ValueError, match="4 images are fewer than batch_size=6"):
+        tiny(critic_steps=3).train((a, b), 1, batch_size=6)
+
+
+def test_sides_that_would_change():
+    with pytest.raises(ValueError, match=r"'n \* 8', 'n \* 8', 3"):
+        tiny().translate(np.zeros((1, 32, 36, 3), np.uint8))
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("eager")
 def test_command_line(command, tmp_path, monkeypatch):
@@ -255,7 +319,7 @@ def test_command_line(command, tmp_path, monkeypatch):
     assert "gap_a" in (tmp_path / "straight/history.csv").read_text()
     status, out, _ = command(dualgan, "--evaluate", "--run", "straight")
     result = json.loads((tmp_path / "straight/evaluation.json").read_text())
-    assert status == 0 and "64 squares" in out and "SSIM" in out and len(result) == 6
+    assert status == 0 and "200 of B, which are pairs" in out and len(result) == 8
     iio.imwrite(
         tmp_path / "photo.png",
         np.random.default_rng(0).integers(0, 256, (30, 21, 3), np.uint8),
