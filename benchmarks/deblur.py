@@ -1,14 +1,15 @@
 """The deblurrer's step against three others, and the share of it that making the blur
 takes. TensorFlow backend.
 
-    python benchmarks/deblur.py [--sizes paper] [--precision mixed_bfloat16]    writes
-    benchmarks/deblur_default.json
+    python benchmarks/deblur.py [--sizes paper] [--precision mixed_bfloat16]
 
-"paper" are the sizes of the tutorial. Each contender blurs the images as the zoo does.
+It writes benchmarks/deblur_default.json. "paper" are the sizes of the tutorial. Each
+contender blurs the images as the zoo does.
 - zoo: Deblurrer.train_step.
-- tape: a tf.function with two GradientTapes, written by hand; G restores the images
-once. - classic: the tutorials' calls: G.predict, D on real, D on fake, combined (made
-to work: D's weights do move).
+- tape: two tf.functions with a GradientTape each, written by hand: G's step, then D's
+  on the images that G's has restored.
+- classic: the tutorials' calls: G.predict, D on real, D on fake, combined (made to
+  work: D's weights are updated).
 - torch: eager PyTorch; G restores the images once.
 - blur: blurring one batch, and nothing else.
 """
@@ -20,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 from turns import options, take_turns, torch_module, write
 
-from zoo.deblur import Deblurrer, Player
+from zoo.deblur import Deblurrer, Player, build_discriminator, build_generator
 
 SIZES = {
     "default": {"size": 64, "filters": 32, "batch": 8},
@@ -47,54 +48,63 @@ def tape_step(gan):
     g_adam, d_adam = (keras.optimizers.Adam(1e-3, beta_1=0.5) for _ in range(2))
 
     @tf.function
-    def step(blurred, sharp):
+    def g_step(blurred, sharp):
         with tf.GradientTape() as tape:
             restored = g(blurred, training=True)
             logits = d(restored, training=True)
             pixel = tf.reduce_mean(tf.abs(restored - sharp))
-            g_loss = pixel + 1e-4 * BCE(tf.ones_like(logits), logits)
-        g_adam.apply(
-            tape.gradient(g_loss, g.trainable_variables), g.trainable_variables
-        )
+            loss = pixel + 1e-4 * BCE(tf.ones_like(logits), logits)
+        gradients = tape.gradient(loss, g.trainable_variables)
+        g_adam.apply(gradients, g.trainable_variables)
+        return restored, [loss, pixel]
+
+    @tf.function
+    def d_step(sharp, restored):
         with tf.GradientTape() as tape:
             real, fake = d(sharp, training=True), d(restored, training=True)
-            d_loss = BCE(tf.ones_like(real), real) + BCE(tf.zeros_like(fake), fake)
-        d_adam.apply(
-            tape.gradient(d_loss, d.trainable_variables), d.trainable_variables
-        )
-        return (
-            d_loss,
-            g_loss,
-            pixel,
-            tf.reduce_mean(tf.sigmoid(real)),
-            tf.reduce_mean(tf.sigmoid(fake)),
-        )
+            loss = BCE(tf.ones_like(real), real) + BCE(tf.zeros_like(fake), fake)
+        gradients = tape.gradient(loss, d.trainable_variables)
+        d_adam.apply(gradients, d.trainable_variables)
+        scores = [tf.reduce_mean(tf.sigmoid(logits)) for logits in (real, fake)]
+        return [loss, *scores]
 
-    return lambda blurred, sharp: [float(x) for x in step(blurred, sharp)]
+    def step(blurred, sharp):
+        restored, losses = g_step(blurred, sharp)
+        return [float(x) for x in (*losses, *d_step(sharp, restored))]
+
+    return step
 
 
 def classic_step(gan, o):
-    blurred, image = keras.Input((o.size, o.size, 3)), keras.Input((o.size, o.size, 3))
-    d = Player(image, gan.discriminator(image), [gan.discriminator])
-    restored = gan.generator(blurred)
-    combined = Player(blurred, [restored, gan.discriminator(restored)], [gan.generator])
-    d.compile(keras.optimizers.Adam(1e-3, beta_1=0.5), BCE)
-    combined.compile(
-        keras.optimizers.Adam(1e-3, beta_1=0.5), ["mae", BCE], loss_weights=[1, 1e-4]
-    )
+    """The calls of the Keras tutorials."""
+    g, d = gan.generator, gan.discriminator
+    blurred, image = (keras.Input((o.size, o.size, 3)) for _ in range(2))
+    g_adam, d_adam = (keras.optimizers.Adam(1e-3, beta_1=0.5) for _ in range(2))
+    real_or_fake = Player(image, {"d": d(image)}, [d], d_adam, loss={"d": BCE})
+    restored = g(blurred)
+    combined = Player(blurred, {"pixel": restored, "d": d(restored)}, [g], g_adam,
+                      loss={"pixel": "mae", "d": BCE},
+                      loss_weights={"pixel": 1, "d": 1e-4})  # fmt: skip
     ones, zeros = np.ones((o.batch, 1), "float32"), np.zeros((o.batch, 1), "float32")
 
     def step(blurred, sharp):
-        fakes = gan.generator.predict(blurred, verbose=0)
-        d.train_on_batch(sharp, ones), d.train_on_batch(fakes, zeros)
-        return combined.train_on_batch(blurred, [sharp, ones])
+        fakes = g.predict(blurred, verbose=0)
+        d_loss = real_or_fake.train_on_batch(sharp, {"d": ones})["loss"]
+        d_loss += real_or_fake.train_on_batch(fakes, {"d": zeros})["loss"]
+        targets = {"pixel": sharp, "d": ones}
+        return d_loss, combined.train_on_batch(blurred, targets)["loss"]
 
     return step
 
 
 def main():
     o = options(__doc__, SIZES, TURNS)
-    gans = [Deblurrer(o.filters, size=o.size) for _ in range(4)]
+
+    def gan():
+        networks = build_generator(o.filters), build_discriminator(o.size, o.filters)
+        return Deblurrer(*networks)
+
+    gans = [gan() for _ in range(4)]
     contenders = {
         "zoo": gans[0].train_step,
         "tape": blurring(gans[1], tape_step(gans[1])),
@@ -105,9 +115,7 @@ def main():
             o.size, o.filters, like=[gans[3].generator, gans[3].discriminator]
         )
         contenders["torch"] = blurring(gans[3], torch.in_precision(o.precision, step))
-    contenders["blur"] = blurring(
-        Deblurrer(o.filters, size=o.size), lambda blurred, sharp: blurred
-    )
+    contenders["blur"] = blurring(gan(), lambda blurred, sharp: blurred)
     images = (
         np.random.default_rng(0)
         .uniform(-1, 1, (o.batch, o.size, o.size, 3))

@@ -1,15 +1,16 @@
 """DualGAN's training step against three others over the same networks. TensorFlow
 backend.
 
-    python benchmarks/dualgan.py [--sizes paper] [--precision mixed_bfloat16]    writes
-    benchmarks/dualgan_default.json
+    python benchmarks/dualgan.py [--sizes paper] [--precision mixed_bfloat16]
 
-Each step has two updates of the critics. "half" is 128 x 128 pixels.
+It writes benchmarks/dualgan_default.json. Each step has two updates of the critics.
+"half" is 128 x 128 pixels.
 - zoo: DualGAN.train_step.
-- tape: a tf.function, written by hand, in the zoo's order of updates. Each G makes its
-images once. - classic: the tutorials' calls: for each update of the critics predict of
-both G, each critic on real, on fake, its
-  weights fetched, clipped and set; then combined (made to work: both critics move).
+- tape: two tf.functions with a GradientTape each, written by hand: the generators'
+  step, then the critics' on the images that it has made.
+- classic: the tutorials' calls: for each update of the critics predict of both G, each
+  critic on real, on fake, its weights fetched, clipped and set; then combined (made to
+  work: the weights of both critics are updated).
 - torch: eager PyTorch, as the tape.
 """
 
@@ -20,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 from turns import options, take_turns, torch_module, write
 
-from zoo.dualgan import NETWORKS, DualGAN, Player
+from zoo.dualgan import DualGAN, Player, build_discriminator, build_generator
 
 SIZES = {
     "default": {"size": 64, "depth": 5, "filters": 32, "critic_steps": 2},
@@ -39,48 +40,55 @@ def rmsprop():
     return keras.optimizers.RMSprop(5e-5, epsilon=1e-10)
 
 
+def networks(gan):
+    return [getattr(gan, name) for name in gan.networks]
+
+
 def tape_step(gan, o):
-    g_ab, g_ba, d_a, d_b = (getattr(gan, name) for name in NETWORKS)
-    optimizers = [rmsprop() for _ in range(3)]
-    variables = g_ab.trainable_variables + g_ba.trainable_variables
+    g_ab, g_ba, d_a, d_b = networks(gan)
+    g_rmsprop, d_rmsprop = rmsprop(), rmsprop()
+    g_variables = g_ab.trainable_variables + g_ba.trainable_variables
+    d_variables = d_a.trainable_variables + d_b.trainable_variables
 
     @tf.function
-    def step(a, b):
-        made = [(g_ba(b[:-1], training=True), g_ab(a[:-1], training=True))]
+    def g_step(a, b):
+        others = g_ba(b[:-1], training=True), g_ab(a[:-1], training=True)
         with tf.GradientTape() as tape:
             fake_a, fake_b = g_ba(b[-1:], training=True), g_ab(a[-1:], training=True)
-            recovery = l1(g_ba(fake_b, training=True), a[-1:]) + l1(
-                g_ab(fake_a, training=True), b[-1:]
-            )
-            values = tf.reduce_mean(d_a(fake_a, training=True)) + tf.reduce_mean(
-                d_b(fake_b, training=True)
-            )
-            g_loss = 500 * recovery - values
-        optimizers[0].apply(tape.gradient(g_loss, variables), variables)
-        made.append((fake_a, fake_b))
-        logs, at_limit, weights = [g_loss, recovery], 0.0, 0
-        for i, (d, real) in enumerate(((d_a, a), (d_b, b))):
-            gaps = []
-            for k in range(o.critic_steps):
-                with tf.GradientTape() as tape:
-                    scores = (
-                        d(made[k][i], training=True),
-                        d(real[k : k + 1], training=True),
-                    )
-                    loss = tf.reduce_mean(scores[0]) - tf.reduce_mean(scores[1])
-                optimizers[1 + i].apply(
-                    tape.gradient(loss, d.trainable_variables), d.trainable_variables
-                )
-                for v in d.trainable_variables:
-                    v.assign(tf.clip_by_value(v, -gan.clip, gan.clip))
-                gaps.append(-loss)
-            logs.append(tf.reduce_mean(gaps))
-            for v in d.trainable_variables:
-                at_limit += tf.reduce_sum(tf.cast(tf.abs(v) >= gan.clip, tf.float32))
-                weights += np.prod(v.shape)
-        return [*logs, at_limit / weights]
+            recovery = l1(g_ba(fake_b, training=True), a[-1:])
+            recovery += l1(g_ab(fake_a, training=True), b[-1:])
+            values = tf.reduce_mean(d_a(fake_a, training=True))
+            values += tf.reduce_mean(d_b(fake_b, training=True))
+            loss = 500 * recovery - values
+        g_rmsprop.apply(tape.gradient(loss, g_variables), g_variables)
+        made = tf.concat([others[0], fake_a], 0), tf.concat([others[1], fake_b], 0)
+        return *made, [loss, recovery]
 
-    return lambda images: [float(x) for x in step(*images)]
+    @tf.function
+    def d_step(a, fake_a, b, fake_b):
+        with tf.GradientTape() as tape:
+            gaps = [
+                tf.reduce_mean(d(real, training=True))
+                - tf.reduce_mean(d(fake, training=True))
+                for d, real, fake in ((d_a, a, fake_a), (d_b, b, fake_b))
+            ]
+            loss = -gaps[0] - gaps[1]
+        d_rmsprop.apply(tape.gradient(loss, d_variables), d_variables)
+        for v in d_variables:
+            v.assign(tf.clip_by_value(v, -gan.clip, gan.clip))
+        return gaps
+
+    def step(images):
+        a, b = images
+        fake_a, fake_b, losses = g_step(a, b)
+        logs = [float(x) for x in losses]
+        for k in range(o.critic_steps):
+            gaps = d_step(*(x[k : k + 1] for x in (a, fake_a, b, fake_b)))
+            logs += [float(x) for x in gaps]
+        at_limit = sum(np.sum(np.abs(v.numpy()) >= gan.clip) for v in d_variables)
+        return [*logs, at_limit / sum(np.prod(v.shape) for v in d_variables)]
+
+    return step
 
 
 def mean_output(target, output):
@@ -90,51 +98,56 @@ def mean_output(target, output):
 
 def classic_step(gan, o):
     """The calls of the Keras tutorials."""
-    g_ab, g_ba, d_a, d_b = (getattr(gan, name) for name in NETWORKS)
+    g_ab, g_ba, d_a, d_b = networks(gan)
     a, b = (keras.Input((o.size, o.size, 3)) for _ in range(2))
-    critics = [Player(image, d(image), [d]) for image, d in ((a, d_a), (b, d_b))]
-    for critic in critics:
-        critic.compile(rmsprop(), mean_output)
+    critics = [
+        Player(image, {"d": d(image)}, [d], rmsprop(), loss={"d": mean_output})
+        for image, d in ((a, d_a), (b, d_b))
+    ]
     fake_a, fake_b = g_ba(b), g_ab(a)
-    combined = Player(
-        [a, b], [d_a(fake_a), d_b(fake_b), g_ba(fake_b), g_ab(fake_a)], [g_ab, g_ba]
-    )
-    combined.compile(
-        rmsprop(), [mean_output] * 2 + ["mae"] * 2, loss_weights=[1, 1, 500, 500]
-    )
+    outputs = {"d_a": d_a(fake_a), "d_b": d_b(fake_b)}
+    outputs |= {"recovery_a": g_ba(fake_b), "recovery_b": g_ab(fake_a)}
+    weights = dict(zip(outputs, (1, 1, 500, 500), strict=True))
+    losses = {name: mean_output if name[:2] == "d_" else "mae" for name in outputs}
+    combined = Player([a, b], outputs, [g_ab, g_ba], rmsprop(), loss=losses,
+                      loss_weights=weights)  # fmt: skip
     real = -np.ones((1, *d_a.output_shape[1:]), "float32")
 
     def step(images):
+        logs = []
         for k in range(o.critic_steps):
             a, b = (x[k : k + 1] for x in images)
             fakes = g_ba.predict(b, verbose=0), g_ab.predict(a, verbose=0)
             for critic, x, fake in zip(critics, (a, b), fakes, strict=True):
-                critic.train_on_batch(x, real), critic.train_on_batch(fake, -real)
+                logs.append(critic.train_on_batch(x, {"d": real})["loss"])
+                logs.append(critic.train_on_batch(fake, {"d": -real})["loss"])
             for d in (d_a, d_b):
                 for layer in d.layers:
                     layer.set_weights(
                         [np.clip(w, -gan.clip, gan.clip) for w in layer.get_weights()]
                     )
-        return combined.train_on_batch([a, b], [real, real, a, b])
+        targets = dict(zip(outputs, (real, real, a, b), strict=True))
+        return *logs, combined.train_on_batch([a, b], targets)["loss"]
 
     return step
 
 
 def torch_step(gan, o, torch):
-    networks = [getattr(gan, name) for name in NETWORKS]
-    step = torch.dualgan_step(
-        o.depth, o.filters, o.critic_steps, gan.clip, like=networks
-    )
+    numbers = o.depth, o.filters, o.critic_steps, gan.clip
+    step = torch.dualgan_step(*numbers, like=networks(gan))
     step = torch.in_precision(o.precision, step)
     return lambda images: step(*images)
 
 
 def main():
     o = options(__doc__, SIZES, TURNS)
-    gans = [
-        DualGAN(o.size, o.depth, o.filters, critic_steps=o.critic_steps)
-        for _ in range(3)
-    ]
+
+    def gan():
+        generators = [build_generator(o.depth, o.filters) for _ in range(2)]
+        discriminators = [build_discriminator(o.size) for _ in range(2)]
+        return DualGAN(*generators, *discriminators, critic_steps=o.critic_steps)
+
+    gans = [gan() for _ in range(3)]
     for gan in gans[1:]:  # these clip by hand
         for v in (
             gan.discriminator_a.trainable_variables

@@ -4,6 +4,7 @@ Runs on every backend; tests/test_backends.py sees to that.
 """
 
 import json
+from types import SimpleNamespace
 
 import imageio.v3 as iio
 import keras
@@ -12,11 +13,14 @@ import pytest
 from conftest import (
     DEBLUR_TINY,
     interrupted,
+    one,
     same_state,
     values,
 )
+from keras import ops
 from PIL import Image
 from scipy.ndimage import gaussian_filter
+from skimage import data
 
 from zoo import deblur
 from zoo.deblur import (
@@ -27,6 +31,10 @@ from zoo.deblur import (
     build_generator,
     draw_kernel,
 )
+
+# What `--evaluate` adds to the kinds of blur.
+WORSE = [f"gaussian, JPEG {quality}" for quality in (95, 90, 75)]
+WORSE.append("gaussian, noise 2")
 
 
 def tiny(**kwargs):
@@ -174,7 +182,7 @@ def test_command_line(command, tmp_path, monkeypatch):
     Image.fromarray(photo(64, 80)).save(tmp_path / "set/a.png")
     status, out, _ = command(deblur, "--evaluate", "set", "--run", "straight")
     result = json.loads((tmp_path / "straight/evaluation.json").read_text())
-    assert status == 0 and list(result) == list(KINDS) and "R.-Lucy" in out
+    assert status == 0 and list(result) == [*KINDS, *WORSE] and "R.-Lucy" in out
     assert (
         "R.-Lucy" not in result["resize"]
         and result["gaussian"]["R.-Lucy"] > result["gaussian"]["blurred"]
@@ -191,6 +199,10 @@ def test_command_line(command, tmp_path, monkeypatch):
         (["--sigma", "1"], "--sigma"),
         (["--sigma", "0", "2"], "--sigma"),
         (["--length", "9", "2"], "smaller number first"),
+        (["--jpeg", "90", "60"], "--jpeg needs the smaller number first"),
+        (["--jpeg", "0", "60"], "--jpeg"),
+        (["--noise", "5", "1"], "--noise needs the smaller number first"),
+        (["--noise", "-1", "1"], "--noise"),
         (["--apply", "nothing.jpg", "--run", "elsewhere"], "there is no photo"),
     ],
 )
@@ -232,3 +244,123 @@ def test_each_image_of_a_batch_has_a_kind_of_its_own():
 def test_a_blur_that_there_is_not():
     with pytest.raises(ValueError, match="'motoin': the kinds are"):
         deblur.draw_kernel("motoin", np.random.default_rng(0))
+
+
+def test_one_discriminator_at_any_precision():
+    """D is as precise where it stays put as where it learns."""
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    gan = tiny()
+    for_g = gan.combined(pictures(4), training=True)
+    real = ops.convert_to_tensor(pictures(4, 1))
+    for_d = gan.d_step([real, for_g["fake"]], training=True)
+    np.testing.assert_array_equal(
+        *(ops.convert_to_numpy(x) for x in (for_g["adversarial"], for_d["fake"]))
+    )
+
+
+def test_it_is_evaluated_on_the_blur_that_it_was_trained_on():
+    image = data.chelsea()[100:148, 100:148]
+    psnrs = []
+    for sigma, length in (((0.5, 0.5), (1, 1)), ((6, 6), (30, 30))):
+        gan = SimpleNamespace(sigma=sigma, length=length, restore=lambda images: images)
+        psnrs.append(deblur.evaluate(gan, one(image)))
+    for kind in ("gaussian", "random-gaussian", "motion", *WORSE):
+        assert psnrs[0][kind]["blurred"] > psnrs[1][kind]["blurred"] + 5
+        assert psnrs[0][kind]["blurred"] == psnrs[0][kind]["restored"]
+    # Worse the more it is compressed, and worse with noise than without.
+    order = [psnrs[0][kind]["blurred"] for kind in ("gaussian", *WORSE)]
+    assert order[0] > order[1] > order[2] > order[3] and order[4] < order[0]
+
+
+def crops(**kwargs):
+    """What G gets for 200 crops, all blurred alike: uint8 images."""
+    gan = tiny(blur="gaussian")
+    for name, value in kwargs.items():
+        setattr(gan, name, value)
+    return deblur.to_uint8(gan.blurred(pictures(200)))
+
+
+def test_without_jpeg_and_noise_there_is_blur_alone():
+    kernel = deblur.gaussian_kernel(2)
+    expected = [blur(image, kernel) for image in deblur.to_uint8(pictures(200))]
+    np.testing.assert_array_equal(crops(jpeg=None, noise=None), expected)
+
+
+def test_a_share_of_the_crops_gets_noise():
+    plain, noisy = crops().astype(int), crops(noise=(4, 8)).astype(int)
+    changed = (plain != noisy).any((1, 2, 3))
+    assert abs(changed.mean() - deblur.NOISY) < 0.12  # over three deviations
+    deviations = (noisy - plain)[changed].std((1, 2, 3))
+    # Of another strength in each crop, within the range.
+    assert 3.7 < deviations.min() < 5 and 7 < deviations.max() < 8.3
+    assert abs((noisy - plain)[changed].mean()) < 0.1
+
+
+def test_a_share_of_the_crops_gets_jpeg_artefacts():
+    plain, found = crops(), crops(jpeg=(60, 60))
+    changed = (plain != found).any((1, 2, 3))
+    assert abs(changed.mean() - deblur.COMPRESSED) < 0.12
+    for image, compressed in zip(plain[changed], found[changed], strict=True):
+        np.testing.assert_array_equal(compressed, deblur.compress(image, 60))
+    # Another quality in each crop.
+    several, qualities = crops(jpeg=(20, 99)), []
+    for image, compressed in zip(plain[:60], several[:60], strict=True):
+        if (image != compressed).any():
+            same = [
+                quality
+                for quality in range(20, 100)
+                if np.array_equal(deblur.compress(image, quality), compressed)
+            ]
+            assert same
+            qualities.append(same[0])
+    assert min(qualities) < 40 and max(qualities) > 80
+
+
+def test_noise_is_compressed_too(monkeypatch):
+    """As in a camera: what is compressed once more hardly changes."""
+    monkeypatch.setattr(deblur, "NOISY", 1)
+    monkeypatch.setattr(deblur, "COMPRESSED", 1)
+    found = crops(noise=(20, 20), jpeg=(60, 60))[:20].astype(int)
+    again = [deblur.compress(image.astype("uint8"), 60) for image in found]
+    noise_left = np.abs(found - crops()[:20].astype(int)).mean()
+    assert np.abs(found - again).mean() < 0.2 * noise_left
+
+
+@pytest.mark.parametrize("ranges", [{"noise": (4, 8)}, {"jpeg": (60, 90)}])
+def test_jpeg_and_noise_follow_from_seed_and_step(ranges):
+    def which(**change):
+        """The crops that are changed, and all of them."""
+        found = crops(**ranges, **change)
+        return (found != crops()).any((1, 2, 3)), found
+
+    first, images = which()
+    np.testing.assert_array_equal(which()[1], images)
+    for change in ({"steps": 1}, {"seed": 1}):
+        other, others = which(**change)
+        assert not np.array_equal(other, first)
+        assert not np.array_equal(others[first & other], images[first & other])
+
+
+class Reached(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    "args, jpeg, noise",
+    [
+        ([], [60, 100], [0, 5]),
+        (["--jpeg", "30", "40", "--noise", "1", "2"], [30, 40], [1, 2]),
+        (["--clean"], None, None),
+    ],
+)
+def test_jpeg_noise_and_clean_reach_the_model(args, jpeg, noise, command, monkeypatch):
+    from zoo.common import run
+
+    def reached(options, gan, *_):
+        raise Reached(gan)
+
+    monkeypatch.setattr(run, "Run", reached)
+    with pytest.raises(Reached) as found:
+        command(deblur, *DEBLUR_TINY, *args)
+    gan = found.value.args[0]
+    assert (gan.jpeg, gan.noise) == (jpeg, noise)

@@ -307,6 +307,7 @@ def test_any_file_operation_of_an_epochs_end_fails(model, error, capsys):
         run=str(model.run),
         fresh=False,
         epochs=99,
+        steps_per_epoch=3,
         weights=None,
         devices="one",
         batch_size=1,

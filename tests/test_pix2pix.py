@@ -5,6 +5,7 @@ Runs on every backend; tests/test_backends.py sees to that.
 
 import json
 import warnings
+from types import SimpleNamespace
 
 import imageio.v3 as iio
 import keras
@@ -17,6 +18,7 @@ from conftest import (
     count,
     interrupted,
     noise,
+    one,
     same_state,
     values,
 )
@@ -25,7 +27,7 @@ from PIL import Image
 from skimage import color
 
 from zoo import pix2pix
-from zoo.common import metrics
+from zoo.common import dataset, metrics
 from zoo.pix2pix import (
     Pix2Pix,
     build_discriminator,
@@ -289,6 +291,139 @@ def test_noise_is_another_in_every_step_and_for_every_seed():
     assert len(set(losses)) == 4
 
 
+@keras.saving.register_keras_serializable("tests")
+class Noisy(layers.Layer):
+    """A layer of one's own, with a dropout inside."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dropout = layers.Dropout(0.5, seed=0)
+
+    def call(self, x, training=None):
+        return self.dropout(x, training=training)
+
+
+def own_generator(size=32, channels=(1, 2)):
+    """Dropout in a nested model, in a layer of one's own, and one that drops nothing."""
+    inner = [
+        layers.Conv2D(3, 3, padding="same"),
+        layers.Dropout(0.5, seed=0),
+        layers.ReLU(),
+    ]
+    inner = keras.Sequential([keras.Input((size, size, channels[0])), *inner])
+    last = layers.Conv2D(channels[1], 3, padding="same", activation="tanh")
+    x = keras.Input((size, size, channels[0]))
+    return keras.Model(x, last(layers.Dropout(0)(Noisy()(inner(x)))))
+
+
+def own_discriminator(size=32, channels=(1, 2)):
+    x_y = [keras.Input((size, size, n)) for n in channels]
+    patches = layers.Conv2D(4, 4, 4, activation="relu")(layers.Concatenate()(x_y))
+    return keras.Model(x_y, layers.Conv2D(1, 1)(layers.Dropout(0.5, seed=0)(patches)))
+
+
+def test_dropout_of_own_networks_follows_from_seed_and_step():
+    x, drawn = pictures(2, channels=1), []
+    for network in (own_generator(), keras.models.clone_model(own_generator())):
+        draws = []
+        for seed, step in ((0, 0), (0, 1), (1, 0), (0, 0)):
+            for v in network.trainable_variables:
+                v.assign(np.full(v.shape, 0.1))
+            pix2pix.fix_dropout(network, seed, step)
+            draws.append(ops.convert_to_numpy(network(x, training=True)))
+        np.testing.assert_array_equal(draws[0], draws[3])
+        assert not np.array_equal(draws[0], draws[1])
+        assert not np.array_equal(draws[0], draws[2])
+        drawn.append(draws)
+    np.testing.assert_array_equal(*drawn)
+    noisy = network.layers[2]
+    assert isinstance(noisy, Noisy) and np.ptp(ops.convert_to_numpy(
+        noisy(np.ones((1, 8), "float32"), training=True)))  # fmt: skip
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("task", ["colorize", "drawing"])
+def test_networks_of_ones_own_go_on_exactly(task, tmp_path):
+    channels = pix2pix.CHANNELS[task]
+
+    def new():
+        networks = own_generator(32, channels), own_discriminator(32, channels)
+        return Pix2Pix(task, *networks, learning_rate=0.01)
+
+    straight, other = new(), new()
+    straight.save(tmp_path / "start")
+    other.load(tmp_path / "start")
+    images = noise(4, 32, 32, 6 if task == "drawing" else 3)
+    logs = straight.train(images, 2, batch_size=2).history
+    assert len(logs["d_loss"]) == 2 and np.isfinite(logs["d_loss"]).all()
+
+    def stop(step, logs):
+        other.combined.stop_training = other.steps == 3
+
+    callback = keras.callbacks.LambdaCallback(on_train_batch_end=stop)
+    other.train(images, 2, batch_size=2, callbacks=callback)
+    other.save(tmp_path / "stopped")
+    resumed = new()
+    resumed.load(tmp_path / "stopped")
+    resumed.train(images, 2, batch_size=2, initial_epoch=1, initial_step=1)
+    assert resumed.steps == straight.steps == 4
+    for network in ("generator", "discriminator"):
+        before, after = (values(getattr(g, network)) for g in (straight, resumed))
+        for x, y in zip(before, after, strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-7)
+        file = tmp_path / f"stopped/{network}.keras"
+        keras.models.load_model(file, compile=False)
+
+
+def test_one_network_or_none_fixes_the_size():
+    gan = Pix2Pix("pairs", build_generator(64, 3, 3, 1))
+    assert gan.discriminator.output_shape == (None, 6, 6, 1) and gan.size == 64
+    gan = Pix2Pix("sketch", discriminator=build_discriminator(64, 1, 3, 70, 1))
+    assert gan.generator.output_shape == (None, 64, 64, 3) and gan.size == 64
+    both = own_generator(None), own_discriminator(None)
+    assert Pix2Pix("colorize", *both).size == 256
+    assert Pix2Pix("colorize", both[0], own_discriminator(64)).size == 64
+
+
+@pytest.mark.usefixtures("eager")
+def test_networks_for_any_size_train():
+    gan = Pix2Pix("colorize", own_generator(32), own_discriminator(None))
+    assert np.isfinite(list(gan.train_step(pictures(2)).values())).all()
+    assert gan.translate([photo(40, 56)]).shape == (1, 40, 56, 3)
+
+
+@pytest.mark.parametrize(
+    "task, g, d",
+    [
+        ("colorize", (32, (3, 2)), None),
+        ("colorize", (32, (1, 3)), None),
+        ("drawing", (32, (1, 1)), None),
+        ("pairs", (32, (1, 3)), None),
+        ("colorize", None, (32, (3, 3))),
+        ("pairs", None, (32, (1, 3))),
+        ("colorize", None, (32, (3,))),
+        ("colorize", (32, (1, 2)), (64, (1, 2))),
+    ],
+)
+@pytest.mark.parametrize("adversarial_weight", [0, 1])
+def test_a_wrong_pairing_is_refused_with_both_shapes(task, g, d, adversarial_weight):
+    networks = g and own_generator(*g), d and own_discriminator(*d)
+    shape = r"\(None,.* \d+\)"
+    with pytest.raises(ValueError, match=f"{shape}.*(needs|found).*\\(None,.*\\)"):
+        Pix2Pix(task, *networks, adversarial_weight=adversarial_weight)
+
+
+@pytest.mark.parametrize("total", [1, 2, 5, 12, 13])
+def test_the_learning_rate_is_constant_and_then_falls_along_a_cosine(total):
+    half = max(1, total // 2)
+    cosine = keras.optimizers.schedules.CosineDecay(
+        0.1, half, warmup_target=0.1, warmup_steps=half
+    )
+    found = [pix2pix.late_cosine(0.1, step, total) for step in range(total)]
+    expected = [float(cosine(step)) for step in range(total)]
+    np.testing.assert_allclose(found, expected, atol=1e-7)
+
+
 def test_translate_takes_any_size_and_a_seed_repeats_it():
     gan = tiny(dropout=0.8)
     photos = [photo(40, 56), photo(40, 56, 1)]
@@ -336,10 +471,10 @@ def test_command_line(command, tmp_path, monkeypatch):
     result = json.loads((tmp_path / "straight/evaluation.json").read_text())
     assert (
         status == 0
-        and list(result) == ["grey", "output", "truth"]
+        and list(result) == ["grey", "output", "ground truth"]
         and "colourful" in out
     )
-    assert result["grey"]["colourful"] < 1 < result["truth"]["colourful"]
+    assert result["grey"]["colourful"] < 1 < result["ground truth"]["colourful"]
     assert set(result["output"]) == {"L1", "PSNR dB", "SSIM", "ab error", "colourful"}
     Image.fromarray(photo(64, 80)[..., 0]).save(tmp_path / "grey.png")
     for name, seed in (("one", 3), ("two", 3)):
@@ -514,13 +649,13 @@ def test_mistakes_get_one_line(args, advice, refused, tmp_path):
 
 
 class Same:
-    layers = ()
+    variables = ()
 
     def __call__(self, x, training):
         return np.repeat(x, 3 // x.shape[-1], -1)
 
 
-@pytest.mark.parametrize("task", ["sketch", "pairs"])
+@pytest.mark.parametrize("task", ["sketch", "drawing", "pairs"])
 def test_the_generator_sees_what_it_was_trained_on(task):
     gan, image = tiny(task=task), noise(32, 32, 1).repeat(3, -1)
     gan.generator = Same()
@@ -532,3 +667,108 @@ def test_a_normalisation_that_there_is_not():
         ValueError, match="norm is 'none', and can be instance or batch"
     ):
         pix2pix.build_generator(32, norm="none")
+
+
+@pytest.mark.usefixtures("eager")
+def test_prepared_batches_are_the_same(folder):
+    plain, prepared = (
+        dataset.load(folder, 32, 3, 2, flip=True, jitter=286 / 256) for _ in range(2)
+    )
+    prepared.map = tiny().pair
+    for ours, theirs in zip(prepared[3], tiny().pair(plain[3]), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert tiny().train_step(prepared[0]) == tiny().train_step(plain[0])
+
+
+def test_the_ab_error_is_a_distance_in_cielab():
+    image = noise(16, 16, 3)
+    gan = SimpleNamespace(task="colorize", translate=lambda _: image[None])
+    result = pix2pix.evaluate(gan, one(image))
+    assert result["output"]["ab error"] == 0
+    expected = np.linalg.norm(color.rgb2lab(image)[..., 1:], axis=-1).mean()
+    assert result["grey"]["ab error"] == pytest.approx(expected, rel=0.02)
+    truth = result["ground truth"]["colourful"]
+    assert truth == result["output"]["colourful"] > 10
+
+
+def test_pairs_are_evaluated_beside_their_baselines():
+    grey = [np.full((32, 32, 3), level, np.uint8) for level in (40, 90)]
+    pairs = one(np.concatenate(grey, -1))
+    result = pix2pix.evaluate(tiny(task="pairs"), pairs, pairs)
+    assert result["mean target"]["L1"] == 0 and result["input"]["L1"] == 50
+    assert list(pix2pix.evaluate(tiny(task="pairs"), pairs)) == ["input", "output"]
+
+
+def outlined(side=32):
+    """A closed square (its inside: [6:14, 6:14]), and one with a gap; black on white."""
+    outline = np.full((side, side, 3), 255, np.uint8)
+    for left, right in ((5, 14), (18, 27)):
+        outline[5:15, left : right + 1] = 0
+        outline[6:14, left + 1 : right] = 255
+    outline[9, 27] = 255
+    return outline
+
+
+def test_filled_colours_what_an_outline_encloses():
+    outline, expected = outlined(), outlined()
+    expected[6:14, 6:14] = 200, 40, 10
+    result = pix2pix.filled(outline, (200, 40, 10))
+    assert result.dtype == np.uint8
+    np.testing.assert_array_equal(result, expected)
+    np.testing.assert_array_equal(outline, outlined())
+    # What the edge of the picture cuts is not enclosed.
+    for cut in (outline[8:], outline[:12], outline[:, 8:16], outline[:, :12]):
+        np.testing.assert_array_equal(pix2pix.filled(cut, (200, 40, 10)), cut)
+
+
+def test_drawings_are_evaluated_beside_the_filled_outline():
+    truth = outlined()
+    truth[6:14, 6:14] = 200, 40, 10
+    drawing = one(np.concatenate([outlined(), truth], -1))
+    gan = tiny(task="drawing")
+    result = pix2pix.evaluate(gan, drawing, drawing)
+    assert list(result) == ["input", "output", "mean target", "filled"]
+    assert result["filled"]["L1"] == 0 == result["mean target"]["L1"]
+    inside = np.mean([255 - 200, 255 - 40, 255 - 10]) * 8 * 8 / 32**2
+    assert result["input"]["L1"] == pytest.approx(inside)
+    assert list(pix2pix.evaluate(gan, drawing)) == ["input", "output"]
+
+
+def test_drawings_come_as_grey_outline_and_colour():
+    both = pictures(2, channels=6)
+    x, y = tiny(task="drawing").pair(both)
+    assert x.shape == (2, 32, 32, 1) and x.dtype == np.float32
+    np.testing.assert_allclose(
+        x[..., 0], both[..., :3] @ [0.2125, 0.7154, 0.0721], atol=1e-6
+    )
+    np.testing.assert_array_equal(y, both[..., 3:])
+    # The built-in set: black lines on white, and the same things in colour.
+    train, test = (
+        dataset.load("drawings", 64, 3, 8, split, "center", domain="AB")
+        for split in ("train", "test")
+    )
+    assert (train.count, test.count) == (1083, 120)
+    pairs = test.take(8)
+    assert pairs.shape == (8, 64, 64, 6)
+    outline, coloured = pairs[..., :3].astype(int), pairs[..., 3:].astype(int)
+    assert np.ptp(outline, axis=-1).max() < 30  # edges are tinted a little
+    assert np.median(outline) == 255 and outline.min() < 30
+    assert np.ptp(coloured, axis=-1).max((1, 2)).min() > 30
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("eager")
+def test_drawings_on_the_command_line(command, tmp_path):
+    args = ["--task", "drawing"]
+    assert command(pix2pix, *args, "--epochs", 1, *PIX2PIX_TINY)[0] == 0
+    run = tmp_path / "runs/pix2pix-drawing"
+    assert json.loads((run / "options.json").read_text())["data"] == "drawings"
+    status, out, _ = command(pix2pix, *args, "--evaluate")
+    assert status == 0 and "on 120 images" in out
+    result = json.loads((run / "evaluation.json").read_text())
+    assert list(result) == ["input", "output", "mean target", "filled"]
+    assert all(set(row) == {"L1", "PSNR dB", "SSIM"} for row in result.values())
+    assert result["filled"]["L1"] < 0.9 * result["input"]["L1"]
+    iio.imwrite(tmp_path / "a.png", outlined(48))
+    assert command(pix2pix, *args, "--apply", "a.png")[0] == 0
+    assert iio.imread(tmp_path / "a_drawing.png").shape == (48, 48, 3)

@@ -3,6 +3,8 @@
 Runs on every backend; tests/test_backends.py sees to that.
 """
 
+import collections
+import functools
 import http.server
 import json
 import shutil
@@ -100,13 +102,9 @@ def test_any_size_goes_through(scale):
     )
 
 
-@pytest.mark.parametrize(
-    "scale, shape", [(2, (5, 260)), (4, (137, 129)), (8, (140, 20))]
-)
-def test_windows_do_not_show(scale, shape):
-    """An image that is enlarged window by window is what the generator makes of the
-    whole.
-    """
+@pytest.mark.parametrize("scale, shape", [(2, (5, 60)), (4, (37, 29)), (8, (40, 20))])
+def test_upscale(scale, shape):
+    """It enlarges as the generator does, one image at a time."""
     gan = tiny(scale=scale, image_skip=scale != 2)
     last = gan.generator.get_layer("to_rgb")
     last.set_weights([6 * w for w in last.get_weights()])
@@ -116,6 +114,12 @@ def test_windows_do_not_show(scale, shape):
     )
     assert len(np.unique(whole)) > 100
     assert np.abs(gan.upscale(image).astype(int) - whole).max() <= 1
+    bicubic = gan.upscale(image, build_generator(scale, 1, 2))
+    small = Image.fromarray(image[0])
+    pillow = small.resize(
+        (scale * shape[1], scale * shape[0]), Image.Resampling.BICUBIC
+    )
+    assert np.median(np.abs(bicubic[0].astype(int) - np.asarray(pillow))) <= 1
 
 
 @pytest.mark.parametrize("factor", [2, 4])
@@ -189,6 +193,141 @@ def test_srresnet_is_the_generator_at_the_end_of_stage_1():
     logs += [gan.train_step(pictures(2, seed)) for seed in range(2)]
     assert ["pretrain_loss" in each for each in logs] == [True, True, False, False]
     assert not any(changed(gan.srresnet, end)) and all(changed(gan.generator, end))
+
+
+def test_the_first_training_fixes_the_length_of_stage_1(monkeypatch, tmp_path):
+    def stages(gan, epochs, start=0):
+        """Whether each step was one of stage 2."""
+        found = []
+        note = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda step, logs: found.append("d_loss" in logs)
+        )
+        gan.train(images, epochs, 2, note, initial_epoch=start)
+        return found
+
+    images = np.zeros((4, 32, 32, 3), np.uint8)
+    monkeypatch.setattr(
+        srgan.Player, "train_on_batch", lambda *_: collections.defaultdict(float)
+    )
+    new = functools.partial(tiny, pretrain_steps=-1)
+    gan = new(pretrain=0.75)
+    assert gan.pretrain_steps < 0 and stages(gan, 2) == [False] * 3 + [True]
+    gan.save(tmp_path)
+    other = new(pretrain=0.1)
+    other.load(tmp_path)
+    assert other.pretrain_steps == 3 and stages(other, 4, start=2) == [True] * 4
+    assert stages(new(pretrain=0), 1) == [True] * 2
+    assert stages(new(pretrain=1), 1) == [False] * 2
+    assert stages(new(), 5) == [False] * 8 + [True] * 2
+    # Steps by hand belong to stage 1, and do not fix its length.
+    gan = new(pretrain=0.5)
+    for _ in range(3):
+        assert "pretrain_loss" in gan.train_step(pictures(2))
+    assert stages(gan, 2) == [False] * 2 + [True] * 2 and gan.pretrain_steps == 5
+    assert "d_loss" in new(pretrain=0).train_step(pictures(2))
+
+
+@pytest.mark.parametrize("total", [1, 2, 12, 900])
+def test_schedule_of_stage_1_is_keras_cosine_decay(total):
+    warm_up = min(150, total // 3)
+    expected = keras.optimizers.schedules.CosineDecay(
+        1e-6, total - warm_up, alpha=0.02, warmup_target=5e-4, warmup_steps=warm_up
+    )
+    for step in range(0, total, 1 + total // 50):
+        rate = srgan.warm_up_cosine(5e-4, step, total)
+        assert rate == pytest.approx(float(expected(step)), rel=2e-4)
+    assert srgan.warm_up_cosine(5e-4, 150, None) == 5e-4
+
+
+@pytest.mark.parametrize("total", [1, 2, 7, 600])
+def test_schedule_of_stage_2_is_keras_piecewise_constant(total):
+    expected = keras.optimizers.schedules.PiecewiseConstantDecay(
+        [max(1, total // 2)], [1e-4, 1e-5]
+    )
+    for step in range(total):
+        rate = srgan.drop_at_half(1e-4, step, total)
+        assert rate == pytest.approx(float(expected(step)), rel=1e-6)
+    assert srgan.drop_at_half(1e-4, 10**9, None) == 1e-4
+
+
+@pytest.mark.usefixtures("eager")
+def test_each_optimiser_gets_its_rate():
+    gan, rates = tiny(pretrain=0.5, pretrain_steps=-1, learning_rate=1e-3), []
+    note = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda step, logs: rates.append(
+            [float(getattr(gan, p).optimizer.learning_rate) for p in gan.players]
+        )
+    )
+    gan.train(np.zeros((2, 32, 32, 3), np.uint8), 8, 2, note)
+    first = [srgan.warm_up_cosine(1e-3, step, 4) for step in range(4)]
+    second = [1e-4, 1e-4, 1e-4, 1e-5]
+    expected = [[rate, 1e-4, 1e-4] for rate in first]
+    expected += [[first[-1], rate, rate] for rate in second]
+    np.testing.assert_allclose(rates, expected, rtol=1e-5)
+
+
+def own_generator(size=None, scale=4, channels=3):
+    up = layers.UpSampling2D(scale)
+    image = keras.Input((size, size, channels))
+    return keras.Model(image, layers.Conv2D(3, 5, padding="same")(up(image)))
+
+
+def own_discriminator(size, channels=3):
+    shape = keras.Input((size, size, channels))
+    first = layers.Conv2D(4, 3, 4, "same", activation="relu")
+    return keras.Sequential([shape, first, layers.Conv2D(1, 3, 2, "same")])
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("scale, fixed", [(4, None), (2, 16), (3, None)])
+def test_networks_of_ones_own(scale, fixed):
+    """Also where D's logits are a map, and where G takes images of one size."""
+    generator = own_generator(fixed, scale)
+    features = small_features()
+    size = 33 if scale == 3 else 32
+    gan = SRGAN(generator, own_discriminator(size), features, pretrain=0)
+    assert gan.scale == scale
+    logs = gan.train_step(np.zeros((2, size, size, 3), "float32"))
+    assert all(np.isfinite(value) for value in logs.values())
+    images = np.zeros((1, 16, 16, 3), np.uint8)
+    assert gan.upscale(images).shape == (1, 16 * scale, 16 * scale, 3)
+    if fixed:
+        with pytest.raises(ValueError, match=r"not uint8 \('count', 16, 16, 3\)"):
+            gan.upscale(images[:, :8])
+
+
+def test_a_missing_partner_fits():
+    features = layers.Identity()
+    gan = SRGAN(own_generator(12), features=features)
+    assert gan.image_shape == gan.discriminator.input_shape[1:] == (48, 48, 3)
+    gan = SRGAN(own_generator(), features=features, size=64)
+    assert gan.image_shape == (64, 64, 3)
+    gan = SRGAN(discriminator=own_discriminator(32), features=features)
+    assert gan.scale == 4 and gan.image_shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize(
+    "generator, discriminator",
+    [
+        (own_generator(16), own_discriminator(96)),  # makes 64 pixels
+        (own_generator(), own_discriminator(34)),  # is no multiple of 4
+        (keras.Sequential([keras.Input((8, 8, 3)), layers.MaxPool2D(2)]), None),
+        (own_generator(8, channels=1), own_discriminator(32)),
+        (own_generator(8), own_discriminator(32, channels=1)),
+    ],
+)
+def test_networks_that_do_not_fit_are_refused_with_both_shapes(
+    generator, discriminator
+):
+    discriminator = discriminator or own_discriminator(32)
+    with pytest.raises(ValueError, match=r"\(None, \d+, \d+, .*\(None, \d+"):
+        SRGAN(generator, discriminator, layers.Identity())
+
+
+def test_tiles_overlap_by_the_receptive_radius():
+    for blocks in (1, 4):
+        assert srgan.reach(build_generator(4, blocks, 2)) == 2 * blocks + 12
+    assert srgan.reach(own_generator()) == 3
 
 
 @pytest.mark.usefixtures("eager")
@@ -449,6 +588,27 @@ def test_vgg_choices(command, refused, tmp_path, monkeypatch):
 )
 def test_mistakes_get_one_line(args, advice, refused):
     assert advice in refused(srgan, *args)
+
+
+def test_weights_that_fit_no_photo(refused, tmp_path):
+    own_generator(16).save(tmp_path / "mine.keras")
+    Image.new("RGB", (30, 20)).save(tmp_path / "photo.png")
+    line = refused(srgan, "--apply", "photo.png", "--weights", "mine.keras")
+    assert "mine.keras takes images of 16x16 pixels alone" in line
+
+
+def test_a_generator_of_ones_own_enlarges_photos(command, tmp_path):
+    generator = own_generator(scale=2)
+    generator.save(tmp_path / "mine.keras")
+    photo = np.random.default_rng(0).integers(0, 256, (30, 20, 3), np.uint8)
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    use = ["--apply", "photo.png", "--weights", "mine.keras"]
+    assert command(srgan, *use)[0] == 0
+    large = iio.imread(tmp_path / "photo_x2.png")
+    whole = SRGAN(generator, features=layers.Identity()).upscale(photo[None])[0]
+    inner = np.s_[4:-4, 4:-4]  # --apply mirrors the photo at its edges
+    assert large.shape == (60, 40, 3)
+    assert np.abs(large[inner].astype(int) - whole[inner]).max() <= 1
 
 
 def test_vgg_features_are_of_the_pixels_that_vgg_was_trained_with():

@@ -72,8 +72,8 @@ def build_generator(size=256, in_channels=1, out_channels=2, filters=64, dropout
     Args:
         size: a multiple of 32 up to 512. The encoder halves it while it is even: 256 to
             1 in eight layers.
-        filters: width of the first layer; each next one of the encoder is twice as
-            wide, up to 8 times.
+        filters: width of the first layer; the encoder's next are 2, 4 and 8 times as
+            wide, the others 8 times.
         dropout: share of the values that the first three layers of the decoder drop:
             the noise z. It is on at test too: call the model with `training=True`.
         norm: "instance" or "batch", see `normalize`.
@@ -113,10 +113,8 @@ def build_discriminator(size=256, in_channels=1, out_channels=2, patch=70, filte
 
     Args:
         size: side of x (batch, size, size, in_channels) and of y (..., out_channels).
-        patch: side of the patches in pixels: 1, 16, 70 or 286. 70 of 256 is a 30 x 30
-            map.
-        filters: width of the first layer; each next one is twice as wide, up to 8
-            times.
+        patch: side of the patches in pixels: 1, 16, 70 or 286. 70 of 256: 30 x 30 map.
+        filters: width of the first layer; the next are 2, 4 and 8 times as wide.
         norm: "instance" or "batch", see `normalize`.
     """
     if patch not in PATCHES:
@@ -126,9 +124,7 @@ def build_discriminator(size=256, in_channels=1, out_channels=2, patch=70, filte
         raise ValueError(f"patch {patch} needs a size of {4 << n} or more")
     inputs = [keras.Input((size, size, c)) for c in (in_channels, out_channels)]
     x = layers.Concatenate()(inputs)
-    for i in range(
-        max(2, n + 1)
-    ):  # (128, 128, 64), (64, ...), (32, ...), (31, 31, 512)
+    for i in range(max(2, n + 1)):  # (128, 128, 64), (64, ...), (32, ...), (31, ...)
         x = convolution(x, filters * min(2**i, 8), kernel, strides=2 if i < n else 1,
                         use_bias=i == 0)  # fmt: skip
         x = layers.LeakyReLU(negative_slope=0.2)(normalize(x, norm) if i > 0 else x)
@@ -205,14 +201,16 @@ class Pix2Pix:
     """G, D and their training.
 
     Args:
-        task: "colorize", "drawing", "sketch" or "pairs"; direction: of pairs.
-        generator, discriminator: Keras models x -> y and [x, y] -> logits (no sigmoid).
-            None: the paper's, 256 x 256.
+        task: "colorize", "drawing", "sketch" or "pairs".
+        generator: Keras model x -> y, both in [-1, 1]. None is the paper's.
+        discriminator: Keras model [x, y] -> logits (without a sigmoid). None is the
+            paper's. The size is that of the network given, or 256.
+        direction: direction of pairs, "AtoB" or "BtoA".
         l1_weight: weight of the L1 loss, the paper's lambda.
         adversarial_weight: weight of the adversarial loss; 0 leaves D out.
-        learning_rate: of both Adam optimisers in the first half of the training.
+        learning_rate: learning rate of both Adam optimisers, see `late_cosine`.
         deterministic: no dropout at test.
-        seed: of the dropout and of the order of the images.
+        seed: seed of the dropout and of the order of the images.
     """
 
     networks, players = ("generator", "discriminator"), ("d_step", "combined")
@@ -222,16 +220,16 @@ class Pix2Pix:
     def __init__(self, task="colorize", generator=None, discriminator=None,
                  direction="AtoB", l1_weight=100, adversarial_weight=1,
                  learning_rate=2e-4, deterministic=False, seed=0):  # fmt: skip
-        known = (*CHANNELS, "AtoB", "BtoA")
-        if task not in known[:4] or direction not in known[4:]:
-            raise ValueError(f"{task!r} or {direction!r} is not in {known}")
+        if task not in CHANNELS:
+            raise ValueError(f"task is {task!r}, and can be {', '.join(CHANNELS)}")
+        if direction not in ("AtoB", "BtoA"):
+            raise ValueError(f"direction is {direction!r}, and can be AtoB or BtoA")
         if not (l1_weight or adversarial_weight):
             raise ValueError("both losses have the weight 0: there is nothing to learn")
         check_networks(generator, discriminator)
+        self.size = size = side(task, generator, discriminator)
         if generator is None:
-            size = discriminator.inputs[0].shape[1] if discriminator else 256
             generator = build_generator(size, *CHANNELS[task])
-        self.size = size = generator.input_shape[1]
         if discriminator is None:
             discriminator = build_discriminator(size, *CHANNELS[task])
         self.generator, self.discriminator = G, D = generator, discriminator
@@ -279,12 +277,12 @@ class Pix2Pix:
         rate = late_cosine(self.learning_rate, self.steps, self.total_steps)
         self.combined.optimizer.learning_rate = rate
         self.d_step.optimizer.learning_rate = rate
-        shape = len(x), *self.discriminator.output_shape[1:]
+        shape = len(x), *self.d_step.output["real"].shape[1:]
         ones, zeros = np.ones(shape, "float32"), np.zeros(shape, "float32")
-        targets = {"fake": y} | (
-            {"adversarial": ones} if self.adversarial_weight else {}
-        )
-        fix_dropout(self.generator, self.seed, self.steps)
+        targets = {"fake": y, "adversarial": ones}
+        if not self.adversarial_weight:
+            del targets["adversarial"]
+        fix_dropout(self.combined, self.seed, self.steps)
         g = self.combined.train_on_batch(x, targets)
         self.steps += 1
         if not self.adversarial_weight:
@@ -554,23 +552,42 @@ def probability(_, logits):
     return ops.sigmoid(logits)
 
 
+def side(task, generator, discriminator):
+    """The side of the images of x and y, 256 if no network fixes it.
+
+    Raises ValueError for networks with other channels. Keras would refuse most of them,
+    but not a single channel for a network that takes three.
+    """
+    size, wanted = 256, CHANNELS[task]
+    given = {"discriminator": discriminator, "generator": generator}
+    for name, network in given.items():
+        if network is None:
+            continue
+        tensors = network.inputs + (network.outputs if network is generator else [])
+        shapes = [tuple(tensor.shape) for tensor in tensors]
+        if [shape[3:] for shape in shapes] != [(n,) for n in wanted]:
+            should = ", ".join(f"(None, size, size, {n})" for n in wanted)
+            raise ValueError(f"the {name}'s x and y have the shapes {shapes}, and the "
+                             f"task {task} needs [{should}]")  # fmt: skip
+        size = shapes[0][1] or size
+    return size
+
+
 def late_cosine(rate, step, total):
     """The learning rate: `rate` for half of the steps, then along a cosine to 0."""
-    share = np.clip(2 * step / total - 1, 0, 1) if total else 0
+    half = max(1, (total or 0) // 2)
+    share = np.clip(step / half - 1, 0, 1) if total else 0
     return rate * (1 + np.cos(np.pi * share)) / 2
 
 
-def fix_dropout(network, seed, step):
-    """Seeds dropout with (seed, step), so that a resumed run uses the same masks."""
-    found, stack = [], list(network.layers)
-    while stack:
-        layer = stack.pop(0)
-        if isinstance(layer, layers.Dropout):
-            found.append(layer)
-        stack = list(getattr(layer, "layers", [])) + stack
-    for i, layer in enumerate(found):
-        state = np.random.default_rng((seed, step, i)).integers(2**30, size=2)
-        layer.seed_generator.state.assign(state)
+def fix_dropout(model, seed, step):
+    """Seeds dropout with (seed, step), so that a resumed run uses the same masks.
+
+    On PyTorch, Keras seeds only layers that were given a seed: Dropout(0.5, seed=0).
+    """
+    states = [v for v in model.variables if v.name == "seed_generator_state"]
+    for i, state in enumerate(states):
+        state.assign(np.random.default_rng((seed, step, i)).integers(2**30, size=2))
 
 
 def as_pictures(gan, images):
@@ -578,7 +595,7 @@ def as_pictures(gan, images):
     if gan.task == "colorize":
         grey = [colorize(image, np.zeros((1, 1, 2))) for image in images]
         return np.stack(grey), images
-    x, y = gan.pair(images.astype("float32") / 127.5 - 1)
+    x, y = gan.pair(to_float(images, gan.image_shape))
     return np.repeat(to_uint8(x), 3 // x.shape[-1], axis=-1), to_uint8(y)
 
 
@@ -656,10 +673,7 @@ def missing(error):
 
 
 def parse(cli, argv):
-    """The options of the command line.
-
-    The defaults and the run folder are the task's.
-    """
+    """The options of the command line; defaults and run folder follow the task."""
     parser = cli.parser("pix2pix", __doc__, **DEFAULTS["colorize"], learning_rate=3e-3,
                         steps=STEPS)  # fmt: skip
     add, flag = parser.add_argument, argparse.BooleanOptionalAction
@@ -702,8 +716,7 @@ def main(argv=None):
     from zoo.common import dataset, photos, run
 
     def load(source, split, batch_size=1):
-        # Random squares of any size of photos; the paper's jitter, 286 for 256, of
-        # pairs.
+        # Photos: random squares of any size. Pairs: the paper's jitter, 286 for 256.
         domain, crop, jitter = None, "zoom", 1
         if o.task in PAIRED:
             domain, crop = "AB", "center"
@@ -713,7 +726,7 @@ def main(argv=None):
 
     with cli.errors(ValueError):
         generator = cli.given_generator(o)
-        o.size = generator.input_shape[1] if generator else o.size
+        o.size = (generator and generator.inputs[0].shape[1]) or o.size
         shapes = o.size, *CHANNELS[o.task]
         generator = generator or build_generator(*shapes, o.filters, o.dropout, o.norm,
                                                  o.skips)  # fmt: skip

@@ -11,9 +11,11 @@ Adversarial Network, arXiv:1609.04802v5.
     python -m zoo.srgan --apply photo.jpg              enlarge a photo of any size
     python -m zoo.srgan --evaluate                     PSNR and SSIM beside bicubic
 
-The training has two stages. In stage 1, G alone learns the mean squared error (it is
-called SRResNet then, and kept). In stage 2, G also learns to match VGG19's features of
-the ground truth, and to look real to D. A larger `--epochs` later makes stage 2 longer.
+The paper's I^LR, I^HR and I^SR are `low`, `high` and `fake` here.
+
+The training has two stages. In stage 1, G alone minimises the mean squared error; the
+result is kept as SRResNet. In stage 2, G learns to match VGG19's features of the ground
+truth and to look real to D. A larger `--epochs` later makes stage 2 longer.
 Without a training, --apply uses the ready generator.
 
 Differences from the paper:
@@ -61,8 +63,7 @@ keras.config.set_floatx("float32")
 
 
 def build_generator(scale=4, blocks=16, filters=64, image_skip=True):
-    """G, SRResNet: (batch, h, w, 3) in [0, 1] -> (batch, scale h, scale w, 3) in [-1,
-    1].
+    """G, SRResNet: images in [0, 1] -> images in [-1, 1] with `scale` times the sides.
 
     Args:
         scale: 2, 4 or 8.
@@ -71,9 +72,7 @@ def build_generator(scale=4, blocks=16, filters=64, image_skip=True):
         image_skip: adds the bicubic enlargement of the input.
     """
     if scale not in (2, 4, 8):
-        raise ValueError(
-            f"scale is {scale}, and can be 2, 4 or 8 (a pixel shuffle doubles)"
-        )
+        raise ValueError(f"scale is {scale}, not 2, 4 or 8: a pixel shuffle doubles")
     image = keras.Input((None, None, 3), name="low_resolution")
     x = first = prelu()(layers.Conv2D(filters, 9, padding="same")(image))  # (h, w, 64)
     for _ in range(blocks):
@@ -98,12 +97,8 @@ def build_generator(scale=4, blocks=16, filters=64, image_skip=True):
 def build_discriminator(size=96, filters=64):
     """D: images (batch, size, size, 3) in [-1, 1] -> logits, positive for "real"."""
     x = image = keras.Input((size, size, 3), name="high_resolution")
-    shapes = [
-        (width * filters, strides) for width in (1, 2, 4, 8) for strides in (1, 2)
-    ]
-    for i, (width, strides) in enumerate(
-        shapes
-    ):  # (96, 96, 64), (48, ...) ... (6, 6, 512)
+    for i in range(8):  # (96, 96, 64), (48, 48, 64), (48, 48, 128) ... (6, 6, 512)
+        width, strides = filters * 2 ** (i // 2), 1 + i % 2
         x = layers.Conv2D(width, 3, strides, "same", use_bias=i == 0)(x)
         x = layers.LeakyReLU(negative_slope=0.2)(batch_norm()(x) if i > 0 else x)
     x = layers.Dense(16 * filters)(layers.Flatten()(x))
@@ -208,10 +203,11 @@ class SRGAN:
         generator: Keras model, low resolution in [0, 1] -> high resolution in [-1, 1].
             None: the paper's.
         discriminator: Keras model, images (batch, size, size, 3) -> logits (no
-            sigmoid). None: the paper's, for training images of `size` pixels.
+            sigmoid). None: the paper's, for the images of `generator`.
         features: Keras model from images in [-1, 1] to features, see `build_vgg`. None
             is VGG19 with random weights.
-        pretrain: share of the first training's steps that are stage 1.
+        size: side of the training images where neither network fixes it.
+        pretrain: stage 1's share of the steps of the first call of `train`, 0 to 1.
         learning_rate: the highest of stage 1.
         adversarial_weight: of the adversarial loss (equation 3).
         seed: seed of the order of the images. The first weights follow from
@@ -227,13 +223,19 @@ class SRGAN:
                  seed=0):  # fmt: skip
         check_networks(generator, discriminator)
         G = build_generator() if generator is None else generator
-        D = build_discriminator(size) if discriminator is None else discriminator
+        own = G.output_shape[1] or size
+        D = build_discriminator(own) if discriminator is None else discriminator
+        shapes = G.input_shape, G.output_shape, D.input_shape
+        if any(shape[3:] != (3,) for shape in shapes):  # Keras lets 1 channel pass
+            raise ValueError("G: {} -> {} and D: {} need 3 channels".format(*shapes))
         features = build_vgg(weights="random") if features is None else features
         self.generator, self.discriminator, self.image_shape = G, D, D.input_shape[1:]
         self.srresnet = keras.models.clone_model(G)  # G at the end of stage 1
-        self.scale = G.compute_output_shape((1, 24, 24, 3))[1] // 24
+        small = [side or 24 for side in G.input_shape[1:3]]
+        self.scale = max(1, G.compute_output_shape((1, *small, 3))[1] // small[0])
         self.share, self.learning_rate, self.seed = pretrain, learning_rate, seed
-        self.steps, self.total_steps, self.pretrain_steps = 0, None, -1
+        self.steps, self.total_steps = 0, None
+        self.pretrain_steps = -1  # the first call of `train` sets it
         side = self.image_shape[0] // self.scale
         low, fake = keras.Input((side, side, 3)), keras.Input(self.image_shape)
         high, bce = keras.Input(self.image_shape), keras.losses.BinaryCrossentropy(True)
@@ -245,9 +247,9 @@ class SRGAN:
                                loss={"fake": "mse"})  # fmt: skip
         # Stage 2, G's loss (equations 3, 5 and 6):
         # mean (phi(high) - phi(G(low)))^2 - 1e-3 * log D(G(low)).
+        outputs = {"fake": enlarged, "adversarial": D(enlarged)}
         difference = ops.square(features(enlarged) - features(high))
-        outputs = {"fake": enlarged, "content": ops.mean(difference, axis=(1, 2, 3)),
-                   "adversarial": D(enlarged)}  # fmt: skip
+        outputs["content"] = ops.mean(difference, axis=(1, 2, 3))
         self.combined = Player(
             [low, high],
             outputs,
@@ -278,16 +280,18 @@ class SRGAN:
             dict of floats: the losses of the stage and D's mean scores.
         """
         low = downscale(to_uint8(images), self.scale).astype("float32") / 255
-        if self.pretrain_steps < 0:
-            self.pretrain_steps = round(self.share * (self.total_steps or 1_000_000))
-        rate = self.rate()
+        step, total, end = self.steps, self.total_steps, self.pretrain_steps
+        if end < 0 and total:
+            end = self.pretrain_steps = step + round(self.share * (total - step))
         self.steps += 1
-        if self.steps <= self.pretrain_steps:
+        if step < end or (end < 0 and self.share > 0):
+            rate = warm_up_cosine(self.learning_rate, step, end if end > 0 else None)
             self.pretrain.optimizer.learning_rate = rate
             mse = self.pretrain.train_on_batch(low, {"fake": images})["loss"]
-            if self.steps == self.pretrain_steps:
+            if self.steps == end:
                 self.srresnet.set_weights(self.generator.get_weights())
             return {"pretrain_loss": float(mse)}
+        rate = drop_at_half(1e-4, step - max(0, end), total and total - max(0, end))
         self.combined.optimizer.learning_rate = rate
         self.d_step.optimizer.learning_rate = rate
         shape = len(images), *self.discriminator.output_shape[1:]
@@ -306,35 +310,18 @@ class SRGAN:
             "d_fake": float(d["fake_probability"]),
         }
 
-    def rate(self):
-        """The learning rate of this step.
-
-        Stage 1 warms up, because G would diverge at first, and then follows a cosine.
-        """
-        step, stage_1 = self.steps, self.pretrain_steps
-        if step >= stage_1:
-            half = stage_1 + max(1, ((self.total_steps or 1_200_000) - stage_1) // 2)
-            return 1e-4 if step <= half else 1e-5
-        warm_up, start, end = min(150, stage_1 // 3), 1e-6, 0.02 * self.learning_rate
-        if step < warm_up:
-            return start + (self.learning_rate - start) * step / warm_up
-        share = (step - warm_up) / max(1, stage_1 - warm_up)
-        return end + (self.learning_rate - end) * (1 + np.cos(np.pi * share)) / 2
-
     def upscale(self, images, network=None):
         """Enlarges uint8 images (batch, h, w, 3) -> (batch, scale h, scale w, 3).
 
-        A photo of a megapixel takes some GB of memory: --apply cuts large ones into
+        The memory grows with h * w. Use --apply for large photos: it cuts them into
         tiles.
 
         Args:
             network: another generator than G, such as `self.srresnet`.
         """
-        low = (to_float(images) + 1) / 2
-        network = network or self.generator
-        return np.concatenate(
-            [to_uint8(network.predict_on_batch(x[None])) for x in low]
-        )
+        network = self.generator if network is None else network
+        low = (to_float(images, network.input_shape[1:]) + 1) / 2
+        return to_uint8([network.predict_on_batch(x[None])[0] for x in low])
 
     @classmethod
     def pretrained(cls):
@@ -550,6 +537,24 @@ def probability(_, logits):
     return ops.sigmoid(logits)
 
 
+def warm_up_cosine(rate, step, total):
+    """The learning rate at a step of stage 1.
+
+    From 1e-6 to `rate` in 150 steps, because G would diverge at first. Then along a
+    cosine to `rate` / 50 at `total`; None keeps it constant.
+    """
+    warm_up = min(150, total // 3) if total else 150
+    if step < warm_up:
+        return 1e-6 + (rate - 1e-6) * step / warm_up
+    share = (step - warm_up) / (total - warm_up) if total else 0
+    return rate * (0.02 + 0.98 * (1 + np.cos(np.pi * share)) / 2)
+
+
+def drop_at_half(rate, step, total):
+    """The learning rate at a step of stage 2: a tenth in the second half of `total`."""
+    return rate if total is None or step <= max(1, total // 2) else rate / 10
+
+
 def evaluate(gan, networks, images):
     """Compares enlargements with the ground truth: {row: {"PSNR dB", "SSIM"}}.
 
@@ -674,14 +679,12 @@ def main(argv=None):
             crops = load(o.data, "test", size=192).take(4)
             if o.epochs > o.pretrain_epochs:
                 features, o.vgg = find_vgg(o.vgg, o.vgg_layer)
-        keras.utils.set_random_seed(
-            o.seed
-        )  # the same weights, whatever VGG19 has drawn
-        generator = cli.given_generator(o)
-        generator = generator or build_generator(o.scale, o.blocks, o.filters,
-                                                 o.image_skip)  # fmt: skip
+        keras.utils.set_random_seed(o.seed)  # again: VGG19 has drawn from it
+        generator = given_generator(cli, o) or build_generator(
+            o.scale, o.blocks, o.filters, o.image_skip
+        )
         gan = SRGAN(generator, build_discriminator(o.size, o.filters), features, o.size,
-                    min(1, o.pretrain_epochs / o.epochs), o.learning_rate,
+                    o.pretrain_epochs / o.epochs, o.learning_rate,
                     o.adversarial_weight, o.seed)  # fmt: skip
 
     def sample():
@@ -702,14 +705,32 @@ def main(argv=None):
             cli.report(o, evaluate(gan, trained_networks(gan, o),
                                    load(*cli.held_out(o))))  # fmt: skip
         elif o.apply:
-            # The overlap is the reach of the layers, in pixels of the input.
-            tiles = {"scale": gan.scale, "tile": 320, "halo": 2 * o.blocks + 12}
+            tiles = {"scale": gan.scale, "tile": 320, "halo": reach(gan.generator)}
             photos.apply_all(o.apply, o.output, f"x{gan.scale}", gan.upscale, **tiles)
     if not (o.apply or o.evaluate):
         both = min(o.epochs, o.pretrain_epochs), max(0, o.epochs - o.pretrain_epochs)
         print("epochs of stage 1: {}, of stage 2: {}".format(*both))
         with cli.errors(dataset.DataError), run.Run(o, gan, sample, images) as folder:
             gan.train(images, o.epochs, callbacks=folder, **folder.position)
+
+
+def given_generator(cli, o):
+    """The generator of --weights, which has to take images of any size; or None."""
+    network = cli.given_generator(o)
+    if network and None not in network.input_shape[1:3]:
+        side = "x".join(map(str, network.input_shape[1:3]))
+        raise ValueError(f"{o.weights} takes images of {side} pixels alone: give one "
+                         "that begins with keras.Input((None, None, 3))")  # fmt: skip
+    return network
+
+
+def reach(network):
+    """The tiles' overlap: at least the receptive radius, in pixels of the input.
+
+    Convolutions after the enlargement are counted as if they came before it.
+    """
+    kernels = [v for v in network.trainable_weights if len(v.shape) == 4]
+    return 1 + sum(v.shape[0] // 2 for v in kernels)
 
 
 def trained_networks(gan, o):

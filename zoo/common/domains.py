@@ -85,7 +85,8 @@ def load(
     try:
         half = part(source, "AB").count // 2
     except sources.NoPairs as error:
-        if "partner" in str(error):  # some names are equal: perhaps they should be pairs
+        # Some names are equal: perhaps they were meant as pairs.
+        if "partner" in str(error):
             warnings.warn(f"A and B are not taken for pairs: {error}", stacklevel=2)
         return Unpaired(a, b, False)
     if split == "train":
