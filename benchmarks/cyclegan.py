@@ -128,8 +128,14 @@ def main():
     o = options(__doc__, SIZES, TURNS)
 
     def gan():
-        generators = [build_generator(o.blocks, o.filters) for _ in range(2)]
-        discriminators = [build_discriminator(o.size) for _ in range(2)]
+        generators = [
+            build_generator(o.blocks, o.filters, name=name)
+            for name in ("generator_ab", "generator_ba")
+        ]
+        discriminators = [
+            build_discriminator(o.size, o.filters, name=name)
+            for name in ("discriminator_a", "discriminator_b")
+        ]
         return CycleGAN(*generators, *discriminators)
 
     gans = [gan() for _ in range(3)]

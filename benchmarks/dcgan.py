@@ -1,13 +1,15 @@
 """DCGAN's training step against three others over the same networks, and against the
 loader. TensorFlow backend.
 
-    python benchmarks/dcgan.py [--sizes paper] [--precision mixed_bfloat16]    writes
-    benchmarks/dcgan_default.json
+    python benchmarks/dcgan.py [--sizes paper] [--precision mixed_bfloat16]
+
+It writes benchmarks/dcgan_default.json.
 
 - zoo: DCGAN.train_step.
 - tape: a tf.function with GradientTapes, written by hand.
-- classic: the tutorials' calls: G.predict, D on real, D on fake, combined (made to
-work: D's weights do move). - torch: eager PyTorch.
+- classic: the tutorials' calls: G.predict, D on real, D on fake, combined
+  (made to work: D's weights do move).
+- torch: eager PyTorch.
 
 The sizes are those of the first command in the README, of the paper, and of
 Fashion-MNIST with one update of G a step.

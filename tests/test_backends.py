@@ -175,8 +175,7 @@ def search(folder):
         batch("inpaint"),
         weights,
         z,
-        1,
-        0.5,
+        prior_weight=0.5,
         clip=1,
     )
     model.compile(keras.optimizers.Adam(0.1))

@@ -23,9 +23,8 @@ Differences from the tutorial:
 - Motion is a fourth kind of blur.
 - Photos are compressed: some blurred crops get JPEG artefacts, some get noise, before G
   sees them (tutorial: none). `--clean`.
-- Square crops are taken and flipped at random (tutorial: whole photos, shrunk to 64 x
-64). - 32 filters and mini-batches of 8 (tutorial: 64 and 64), so that a laptop can
-train it.
+- Square crops are taken and flipped at random (tutorial: whole photos at 64 x 64).
+- 32 filters and mini-batches of 8 (tutorial: 64 and 64), so that a laptop can train it.
 - The learning rate starts at 1e-3 and falls to 0 along a cosine, because a training is
   short (tutorial: 2e-4).
 - G is updated before D, so that D learns from the images that G has just restored.
@@ -315,7 +314,7 @@ class Deblurrer:
     def restore(self, images):
         """Sharpens uint8 images (batch, h, w, 3).
 
-        H, w: multiples of G's total stride.
+        h, w: multiples of G's total stride.
         """
         images = to_float(images, multiple=total_stride(self.generator))
         return to_uint8(self.generator.predict(images, batch_size=16, verbose=0))
@@ -337,9 +336,9 @@ class Deblurrer:
         """Trains up to epoch `epochs`; returns a Keras History with the epochs' means.
 
         Args:
-            images: uint8 (count, height, width, channels), or a tuple of images and
-                labels, or of two domains; or a PyDataset of float32 mini-batches in
-                [-1, 1]; or `keras.utils.image_dataset_from_directory(...)`.
+            images: uint8 (count, height, width, channels), in a tuple with labels or a
+                second domain; or a PyDataset of float32 mini-batches in [-1, 1]; or
+                `keras.utils.image_dataset_from_directory(...)`.
             batch_size: of arrays; None is `self.batch_size`.
             callbacks: Keras callbacks: one, several or None. Their model is `combined`.
             initial_epoch, initial_step: where to resume.
@@ -355,7 +354,7 @@ class Deblurrer:
             images.epoch, history = epoch, collections.defaultdict(list)
             images.on_epoch_begin()
             callbacks.on_epoch_begin(epoch)
-            for step in range(initial_step, steps):
+            for step in range(initial_step if epoch == initial_epoch else 0, steps):
                 callbacks.on_train_batch_begin(step)
                 with uninterrupted():
                     logs = self.train_step(images[step])
@@ -364,7 +363,6 @@ class Deblurrer:
                     history[name].append(value)
                 if model.stop_training:
                     break
-            initial_step = 0
             images.on_epoch_end()
             means = {name: float(np.mean(values)) for name, values in history.items()}
             callbacks.on_epoch_end(epoch, means)
@@ -399,8 +397,8 @@ class Deblurrer:
 class Player(keras.Model):
     """A Keras model whose optimiser updates only the weights of `networks`.
 
-    Keras trains what `trainable_variables` lists. `trainable` flags in its place would
-    leave D without weights to train. Identity layers name the outputs and their losses.
+    Keras trains what `trainable_variables` lists. Switching D's `trainable` off would
+    also stop D's own step. Identity layers name the outputs and their losses.
     """
 
     def __init__(self, inputs, outputs, networks, optimizer, shown=(), **options):
@@ -445,14 +443,16 @@ class Batches(keras.utils.PyDataset):
         super().__init__()
         if hasattr(images, "element_spec"):  # a tf.data.Dataset, values from 0 to 255
             parts = zip(*map(keras.tree.flatten, images), strict=True)
-            images, *labels = (np.concatenate(part) for part in parts)
-            images = (np.rint(images).astype("uint8"), *labels)
+            x, *labels = (np.concatenate(part) for part in parts)
+            images = (np.rint(x).astype("uint8" if x.max() > 2 else float), *labels)
         parts = images if isinstance(images, tuple) else (images,)
         self.parts, self.shape = [np.atleast_1d(x) for x in parts], gan.image_shape
         to_float(self.parts[0][:1], self.shape)  # refuses other images and iterables
         self.batch_size, self.seed, self.epoch = batch_size, gan.seed, 0
         if (count := min(map(len, self.parts))) < batch_size:
             raise ValueError(f"{count} images are fewer than batch_size={batch_size}")
+        if {len(x) for x in self.parts if x.ndim == 1} - {len(self.parts[0])}:
+            raise ValueError(f"there must be {len(self.parts[0])} labels, as of images")
 
     def __len__(self):
         return max(map(len, self.parts)) // self.batch_size
@@ -512,9 +512,8 @@ def callback_list(callbacks, **about):
 @contextlib.contextmanager
 def uninterrupted():
     """Delays Ctrl-C and other signals to the end of the block: no step is half done."""
-    main = threading.current_thread() is threading.main_thread()
+    late, main = [], threading.current_thread() is threading.main_thread()
     handlers = {n: signal.getsignal(n) for n in signal.valid_signals() if main}
-    late = []
     with contextlib.ExitStack() as stack:
         for n in filter(lambda n: callable(handlers[n]), handlers):
             signal.signal(n, lambda *args: late.append(args))

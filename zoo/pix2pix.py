@@ -354,9 +354,9 @@ class Pix2Pix:
         """Trains up to epoch `epochs`; returns a Keras History with the epochs' means.
 
         Args:
-            images: uint8 (count, height, width, channels), or a tuple of images and
-                labels, or of two domains; or a PyDataset of float32 mini-batches in
-                [-1, 1]; or `keras.utils.image_dataset_from_directory(...)`.
+            images: uint8 (count, height, width, channels), in a tuple with labels or a
+                second domain; or a PyDataset of float32 mini-batches in [-1, 1]; or
+                `keras.utils.image_dataset_from_directory(...)`.
             batch_size: of arrays; None is `self.batch_size`.
             callbacks: Keras callbacks: one, several or None. Their model is `combined`.
             initial_epoch, initial_step: where to resume.
@@ -372,7 +372,7 @@ class Pix2Pix:
             images.epoch, history = epoch, collections.defaultdict(list)
             images.on_epoch_begin()
             callbacks.on_epoch_begin(epoch)
-            for step in range(initial_step, steps):
+            for step in range(initial_step if epoch == initial_epoch else 0, steps):
                 callbacks.on_train_batch_begin(step)
                 with uninterrupted():
                     logs = self.train_step(images[step])
@@ -381,7 +381,6 @@ class Pix2Pix:
                     history[name].append(value)
                 if model.stop_training:
                     break
-            initial_step = 0
             images.on_epoch_end()
             means = {name: float(np.mean(values)) for name, values in history.items()}
             callbacks.on_epoch_end(epoch, means)
@@ -416,8 +415,8 @@ class Pix2Pix:
 class Player(keras.Model):
     """A Keras model whose optimiser updates only the weights of `networks`.
 
-    Keras trains what `trainable_variables` lists. `trainable` flags in its place would
-    leave D without weights to train. Identity layers name the outputs and their losses.
+    Keras trains what `trainable_variables` lists. Switching D's `trainable` off would
+    also stop D's own step. Identity layers name the outputs and their losses.
     """
 
     def __init__(self, inputs, outputs, networks, optimizer, shown=(), **options):
@@ -462,14 +461,16 @@ class Batches(keras.utils.PyDataset):
         super().__init__()
         if hasattr(images, "element_spec"):  # a tf.data.Dataset, values from 0 to 255
             parts = zip(*map(keras.tree.flatten, images), strict=True)
-            images, *labels = (np.concatenate(part) for part in parts)
-            images = (np.rint(images).astype("uint8"), *labels)
+            x, *labels = (np.concatenate(part) for part in parts)
+            images = (np.rint(x).astype("uint8" if x.max() > 2 else float), *labels)
         parts = images if isinstance(images, tuple) else (images,)
         self.parts, self.shape = [np.atleast_1d(x) for x in parts], gan.image_shape
         to_float(self.parts[0][:1], self.shape)  # refuses other images and iterables
         self.batch_size, self.seed, self.epoch = batch_size, gan.seed, 0
         if (count := min(map(len, self.parts))) < batch_size:
             raise ValueError(f"{count} images are fewer than batch_size={batch_size}")
+        if {len(x) for x in self.parts if x.ndim == 1} - {len(self.parts[0])}:
+            raise ValueError(f"there must be {len(self.parts[0])} labels, as of images")
 
     def __len__(self):
         return max(map(len, self.parts)) // self.batch_size
@@ -529,9 +530,8 @@ def callback_list(callbacks, **about):
 @contextlib.contextmanager
 def uninterrupted():
     """Delays Ctrl-C and other signals to the end of the block: no step is half done."""
-    main = threading.current_thread() is threading.main_thread()
+    late, main = [], threading.current_thread() is threading.main_thread()
     handlers = {n: signal.getsignal(n) for n in signal.valid_signals() if main}
-    late = []
     with contextlib.ExitStack() as stack:
         for n in filter(lambda n: callable(handlers[n]), handlers):
             signal.signal(n, lambda *args: late.append(args))
