@@ -304,6 +304,8 @@ def test_any_file_operation_of_an_epochs_end_fails(model, error, capsys):
     the files alone, every ninth.
     """
     options = Namespace(
+        model="gan",
+        data="faces",
         run=str(model.run),
         fresh=False,
         epochs=99,

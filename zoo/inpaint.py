@@ -395,9 +395,8 @@ class Clip(keras.constraints.Constraint):
 @contextlib.contextmanager
 def uninterrupted():
     """Delays Ctrl-C and other signals to the end of the block: no step is half done."""
-    main = threading.current_thread() is threading.main_thread()
+    late, main = [], threading.current_thread() is threading.main_thread()
     handlers = {n: signal.getsignal(n) for n in signal.valid_signals() if main}
-    late = []
     with contextlib.ExitStack() as stack:
         for n in filter(lambda n: callable(handlers[n]), handlers):
             signal.signal(n, lambda *args: late.append(args))
