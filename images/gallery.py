@@ -73,13 +73,16 @@ def main():
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "runs")
     (HERE / "gallery").mkdir(exist_ok=True)
     ours = HERE.parent / "zoo/weights"
-    deblurrer = "--weights", ours / "deblur.keras"
+    deblurrer = "--weights", ours / "deblur/generator.keras"
     cat = np.ascontiguousarray(data.chelsea()[:288, 80:368])
     eye = np.ascontiguousarray(cat[68:196, 28:156])
 
     small = np.asarray(Image.fromarray(eye).resize((32, 32), Image.Resampling.BICUBIC))
     strip(
-        "srgan", small, applied("srgan", small, "--weights", ours / "srgan.keras"), eye
+        "srgan",
+        small,
+        applied("srgan", small, "--weights", ours / "srgan/generator.keras"),
+        eye,
     )
 
     gan, low = SRGAN.pretrained(), downscale(cat[None], 4)

@@ -26,7 +26,7 @@ CAT = data.chelsea()[:288, :448]
 
 @pytest.mark.parametrize("name", LIMITS)
 def test_they_are_small(name):
-    assert (ROOT / f"zoo/weights/{name}.keras").stat().st_size < LIMITS[name]
+    assert (ROOT / f"zoo/weights/{name}/generator.keras").stat().st_size < LIMITS[name]
 
 
 def test_srgan_enlarges_better_than_bicubic(command, tmp_path):
@@ -140,7 +140,7 @@ def test_weights_of_one_of_two_generators(name, refused, tmp_path):
 def test_weights_are_plain_keras(tmp_path):
     network = srgan.build_generator()
     before = [keras.ops.convert_to_numpy(v).copy() for v in network.trainable_variables]
-    network.load_weights(ROOT / "zoo/weights/srgan.keras")
+    network.load_weights(ROOT / "zoo/weights/srgan/generator.keras")
     for fresh, variable in zip(before, network.trainable_variables, strict=True):
         trained = keras.ops.convert_to_numpy(variable)
         assert np.isfinite(trained).all() and (fresh != trained).any()

@@ -40,7 +40,8 @@ def copy(name, folder):
     tops = [f"{stem}.py" for stem in dict.fromkeys((name, first))]
     files = {folder / top: ZOO / top for top in tops}
     inner = [ZOO / "__init__.py", *sorted(ZOO.glob("common/*.py"))]
-    inner += sorted(ZOO.glob(f"weights/{name}*.keras"))
+    ready = (f"weights/{stem}{end}/*" for stem in {name, first} for end in ("", "-*"))
+    inner += sorted(file for pattern in ready for file in ZOO.glob(pattern))
     files |= {folder / "zoo" / file.relative_to(ZOO): file for file in inner}
     text = "".join((ZOO / top).read_text("utf-8") for top in tops)
     images = [file for file in DATA.glob("*.[nz]*") if f'"{file.stem}"' in text]

@@ -262,6 +262,15 @@ class CycleGAN:
         images = to_float(images, multiple=self.stride)
         return to_uint8(networks[direction].predict(images, batch_size=4, verbose=0))
 
+    @classmethod
+    def pretrained(cls):
+        """A CycleGAN with the ready generators of the zoo."""
+        try:
+            from zoo.common import sources
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(missing(error)) from None
+        return cls(*sources.ready("cyclegan", cls.networks))
+
     # ----------------------------------------------------------------------------------
     # 4. The same in every file: training loop, save and load, players, batches, checks
 

@@ -224,6 +224,15 @@ class DCGAN:
         z = (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)
         return self.generate(z=np.clip(z, -1, 1).astype("float32"))
 
+    @classmethod
+    def pretrained(cls):
+        """A DCGAN with the ready networks of the zoo."""
+        try:
+            from zoo.common import sources
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(missing(error)) from None
+        return cls(*sources.ready("dcgan", cls.networks))
+
     # ----------------------------------------------------------------------------------
     # 4. The same in every file: training loop, save and load, players, batches, checks
 

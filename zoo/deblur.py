@@ -326,7 +326,7 @@ class Deblurrer:
             from zoo.common import sources
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError(missing(error)) from None
-        return cls(sources.load_network(sources.shipped("weights/deblur.keras")))
+        return cls(*sources.ready("deblur", cls.networks))
 
     # ----------------------------------------------------------------------------------
     # 4. The same in every file: training loop, save and load, players, batches, checks

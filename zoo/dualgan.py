@@ -280,6 +280,15 @@ class DualGAN:
             results.append(to_uint8(ops.convert_to_numpy(result)))
         return np.concatenate(results)
 
+    @classmethod
+    def pretrained(cls):
+        """A DualGAN with the ready generators of the zoo."""
+        try:
+            from zoo.common import sources
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(missing(error)) from None
+        return cls(*sources.ready("dualgan", cls.networks))
+
     # ----------------------------------------------------------------------------------
     # 4. The same in every file: training loop, save and load, players, batches, checks
 

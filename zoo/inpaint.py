@@ -244,6 +244,16 @@ class Inpainter:
         self.learning_rate = learning_rate or RATES[optimizer]
         self.blend, self.seed = blend, seed
 
+    @classmethod
+    def pretrained(cls, **options):
+        """An Inpainter with the ready DCGAN of the zoo; options as of the class."""
+        try:
+            from zoo.common import sources
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(missing(error)) from None
+        networks = sources.ready("dcgan", ("generator", "discriminator"))
+        return cls(*networks, **options)
+
     def complete(self, images, masks):
         """Fills the holes in images; the pixels around them stay as they are.
 
@@ -529,8 +539,8 @@ def main(argv=None):
     parser = cli.Parser(cli.program("inpaint"), __doc__)
     add, count = parser.data.add_argument, {"type": cli.positive, "metavar": "N"}
     whole = cli.number(int, 0, 2**32 - 1)
-    add("--gan", default="runs/dcgan", metavar="FOLDER",
-        help="run folder of the trained DCGAN (%(default)s)")  # fmt: skip
+    add("--gan", metavar="FOLDER",
+        help="run folder of a DCGAN (runs/dcgan, else the ready one)")  # fmt: skip
     add("--data", metavar="SOURCE",
         help="name of a data set, folder, zip, .npy or .npz (the DCGAN's)")  # fmt: skip
     add("--mask", default="center", metavar="KIND",
@@ -563,9 +573,11 @@ def main(argv=None):
         help="measure on 256 held-out images, or on the first of SOURCE")  # fmt: skip
     add("--output", metavar="FILE",
         help="where the picture is written; without --apply also a film")  # fmt: skip
+    add("--pretrained", action="store_true", help="use the zoo's ready DCGAN")
     o = cli.start(parser, argv)
     if cli.saved_options(Path(o.run)):
         cli.fail(f"{o.run} is a training's run: give it with --gan")
+    o.gan = o.gan or cli.run_or_ready("dcgan", o.pretrained)
     if o.evaluate and (o.apply or o.output):
         cli.fail("--evaluate writes no picture: leave --apply and --output out")
     from zoo.common import dataset, photos, pictures

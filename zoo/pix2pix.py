@@ -346,6 +346,17 @@ class Pix2Pix:
             return to_float(image[None])[0]
         return color.rgb2gray(image)[..., None].astype("float32") * 2 - 1
 
+    @classmethod
+    def pretrained(cls, task="colorize"):
+        """A Pix2Pix with the ready generator for a task: "colorize" or "drawing"."""
+        try:
+            from zoo.common import sources
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(missing(error)) from None
+        name = "pix2pix" if task == "colorize" else f"pix2pix-{task}"
+        networks = sources.ready(name, cls.networks)
+        return cls(task, *networks)
+
     # ----------------------------------------------------------------------------------
     # 4. The same in every file: training loop, save and load, players, batches, checks
 

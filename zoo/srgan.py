@@ -330,8 +330,9 @@ class SRGAN:
             from zoo.common import sources
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError(missing(error)) from None
-        network = sources.load_network(sources.shipped("weights/srgan.keras"))
-        return cls(network, features=layers.Identity())  # features are for training
+        networks = sources.ready("srgan", ("generator", "discriminator"))
+        # The features are for training: they need not be downloaded for this.
+        return cls(*networks, features=layers.Identity())
 
     # ----------------------------------------------------------------------------------
     # 4. The same in every file: training loop, save and load, players, batches, checks

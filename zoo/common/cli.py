@@ -194,6 +194,8 @@ def parser(name, doc, data, size, batch_size, learning_rate, steps, weights=True
     add("--evaluate", nargs="?", const=True, metavar="SOURCE",
         help="measure on held-out images, or on SOURCE")  # fmt: skip
     add("--output", metavar="PATH", help="where a picture is written")
+    add("--pretrained", action="store_true",
+        help="use the zoo's ready generator, also where there is a run")  # fmt: skip
     return result
 
 
@@ -267,25 +269,20 @@ def parse(parser, argv, actions, free=(), later=()):
         fail(f"{' and '.join(acting)} do different things: give one of them")
     if acting and options.fresh:
         fail(f"--fresh starts a training, {acting[0]} uses one: leave one of them out")
-    ignored = options.fresh or (acting and options.weights)
+    if options.pretrained and (options.weights or not acting):
+        uses = ", ".join(f"--{name}" for name in actions)
+        fail(f"--pretrained goes with {uses}, and without --weights")
+    ignored = options.fresh or (acting and options.weights) or options.pretrained
     saved = {} if ignored else saved_options(Path(options.run))
     _check_folder(options, saved)
+    options.ready = None
     if acting and not (saved or options.weights):
-        folder = Path(parser.get_default("run")).name
-        ready = sources.shipped(f"weights/{folder}.keras")
-        if "run" in given or not ready:
-            fail(
-                f"{acting[0]} needs a trained run, and {options.run} is not one: train "
-                "it "
-                f"first ({parser.prog} --epochs 5)"
-            )
-        options.weights = str(ready)
-        print(
-            f"{options.run} is not a trained run: the generator that comes with the "
-            "zoo "
-            f"is used ({ready.name})"
-        )
+        options.ready = _ready(options, parser, "run" in given, acting[0])
+        saved = saved_options(options.ready)
+        file = options.ready / "generator.keras"  # CycleGAN and DualGAN have two
+        options.weights = str(file if file.exists() else options.ready)
     free = {"run", "fresh", "epochs", "devices", "output", *actions, *free}
+    free |= {"pretrained", "ready"}
     _merge(options, given, saved, free | ({"seed", "weights"} if acting else set()),
            later, acting)  # fmt: skip
     shared = options.devices == "all" and not acting
@@ -299,6 +296,30 @@ def parse(parser, argv, actions, free=(), later=()):
     prepare_keras(options.seed)
     keras.config.set_dtype_policy(options.precision)
     return options
+
+
+def run_or_ready(name, pretrained=False):
+    """The folder of a model's run, or of its ready generator where there is no run."""
+    run, ready = Path("runs", name), sources.shipped(f"weights/{name}")
+    if ready and (pretrained or not saved_options(run)):
+        print(f"the ready {name} that comes with the zoo is used")
+        return ready
+    return run
+
+
+def _ready(options, parser, run_given, action):
+    """The folder of the zoo's ready generator, for a call that has no run to use."""
+    name = Path(parser.get_default("run")).name
+    folder = sources.shipped(f"weights/{name}")
+    if not folder or (run_given and not options.pretrained):
+        none = "" if folder else " (the zoo has no ready generator of this kind)"
+        fail(
+            f"{action} needs a trained run, and {options.run} is not one: train it "
+            f"first ({parser.prog} --epochs 5){none}"
+        )
+    why = "" if options.pretrained else f"{options.run} is not a trained run: "
+    print(f"{why}the ready generator that comes with the zoo is used")
+    return folder
 
 
 def _check_folder(options, saved):
@@ -334,7 +355,7 @@ def _merge(options, given, saved, free, later, acting):
         for name, value in saved.items()
         if name in given
     ]
-    run = Path(options.run)
+    run = options.ready or Path(options.run)
     if not clash:
         vars(options).update(saved)
     elif acting or any((run / name).exists() for name in CHECKPOINTS):

@@ -45,9 +45,14 @@ DIVERGED = "use --fresh with a smaller --learning-rate, or --precision float32"
 def load_trained(options, gan):
     """Loads the newest checkpoint of the run into `gan`.
 
-    With --weights there is nothing to load: `cli.given_generator` has done it.
+    With --weights there is nothing to load: `cli.given_generator` has done it. A ready
+    pair of generators is loaded here.
     """
-    if not options.weights and _load_checkpoint(Path(options.run), gan) is None:
+    if options.ready and Path(options.weights).is_dir():
+        for name in gan.networks:
+            if (file := options.ready / f"{name}.keras").exists():
+                getattr(gan, name).load_weights(file)
+    elif not options.weights and _load_checkpoint(Path(options.run), gan) is None:
         fail(f"{options.run} was stopped before its first checkpoint: train it first")
 
 

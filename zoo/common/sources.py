@@ -58,7 +58,7 @@ class NoPairs(DataError):
 
 
 def shipped(name):
-    """The path of a file that comes with the zoo: "weights/srgan.keras", "data/...".
+    """The path of what comes with the zoo: "weights/srgan", "data/avatars.npz".
 
     None where it is missing.
     """
@@ -68,6 +68,24 @@ def shipped(name):
     places = [Path(place) for place in zoo.__path__]
     files = [base / name for place in places for base in (place, place.parent)]
     return next((file for file in files if file.exists()), None)
+
+
+def ready(name, networks):
+    """The networks of a ready generator, in the order of their names.
+
+    Those that do not come with it are None.
+
+    Args:
+        name: of its folder in zoo/weights, that of the run it comes from.
+        networks: names, as a class lists them: ("generator", "discriminator").
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    if (folder := shipped(f"weights/{name}")) is None:
+        raise FileNotFoundError(f"the zoo has no ready generator {name!r}: train one")
+    files = [folder / f"{network}.keras" for network in networks]
+    return [load_network(file) if file.exists() else None for file in files]
 
 
 def load_network(file):
