@@ -514,6 +514,8 @@ def main(argv=None):
                 len(images), least
             )
             o.augment = images.count < 1000 if o.augment is None else o.augment
+            if images.count < 200:
+                cli.warn(f"{images.count} images are few: expect noise, or copies")
         shape = (o.size, o.size, o.channels or 3)
         generator = generator or build_generator(shape, o.latent_dim, o.filters)
         gan = DCGAN(generator, build_discriminator(shape, o.filters), o.learning_rate,

@@ -539,10 +539,8 @@ def main(argv=None):
     parser = cli.Parser(cli.program("inpaint"), __doc__)
     add, count = parser.data.add_argument, {"type": cli.positive, "metavar": "N"}
     whole = cli.number(int, 0, 2**32 - 1)
-    add("--gan", metavar="FOLDER",
-        help="run folder of a DCGAN (runs/dcgan, else the ready one)")  # fmt: skip
-    add("--data", metavar="SOURCE",
-        help="name of a data set, folder, zip, .npy or .npz (the DCGAN's)")  # fmt: skip
+    add("--gan", metavar="FOLDER", help="a DCGAN's run (runs/dcgan, or the ready one)")
+    add("--data", metavar="SOURCE", help="name, folder, zip, .npy, .npz (the DCGAN's)")
     add("--mask", default="center", metavar="KIND",
         help=f"{', '.join(KINDS)}, or a picture of it (%(default)s)")  # fmt: skip
     shares = ", ".join(f"{kind} {share}" for kind, share in KINDS.items())

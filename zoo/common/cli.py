@@ -133,8 +133,12 @@ class Parser(argparse.ArgumentParser):
             choices = self._option_string_actions[found[1]].choices
             there = ", ".join(map(str, choices))
             guess = nearest(found[2], map(str, choices))
-            message = f"{found[1]} {found[2]}{guess}; it can be {there}"
+            message = f"{found[1]} {found[2]}{guess or ':'} It can be {there}"
         fail(f"{message} (--help lists the options)")
+
+
+def warn(message):
+    print("warning:", message, file=sys.stderr)
 
 
 def nearest(word, names):

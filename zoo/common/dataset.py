@@ -119,9 +119,10 @@ class Images(keras.utils.PyDataset):
         size, _, channels = self.shape
         line = f"{self.items.name}: {self.count:,} images, {kind[channels]}"
         lines = [f"{line}, {size}x{size} pixels in training"]
-        if left := self.items.left_out:
+        known = self.items.name in sources.BUILT_IN  # with a list of labels beside
+        if left := not known and self.items.left_out:
             counted = ", ".join(f"{n} {what}" for what, n in left.most_common())
-            lines.append(f"left out: {sum(left.values())} files ({counted})")
+            lines.append(f"left out: {counted}")
             if {".heic", ".heif"} & left.keys():
                 lines.append("convert HEIC photos to JPEG first, to use them")
         return lines

@@ -42,8 +42,11 @@ GIF_FRAMES = 100
 DIVERGED = "use --fresh with a smaller --learning-rate, or --precision float32"
 
 
+FEW = 200  # steps after which a generator may still make little but noise
+
+
 def load_trained(options, gan):
-    """Loads the newest checkpoint of the run into `gan`.
+    """Loads the newest checkpoint of the run into `gan`; warns after a few steps.
 
     With --weights there is nothing to load: `cli.given_generator` has done it. A ready
     pair of generators is loaded here.
@@ -52,8 +55,14 @@ def load_trained(options, gan):
         for name in gan.networks:
             if (file := options.ready / f"{name}.keras").exists():
                 getattr(gan, name).load_weights(file)
-    elif not options.weights and _load_checkpoint(Path(options.run), gan) is None:
+        return
+    if not options.weights and _load_checkpoint(Path(options.run), gan) is None:
         fail(f"{options.run} was stopped before its first checkpoint: train it first")
+    if not options.weights and gan.steps < FEW:
+        cli.warn(
+            f"{options.run} has had {gan.steps} training steps, so that its pictures "
+            "are still noise, or nearly: train on with a larger --epochs"
+        )
 
 
 class Run(keras.callbacks.Callback):

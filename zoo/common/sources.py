@@ -6,6 +6,7 @@ mini-batches of them.
 """
 
 import collections
+import difflib
 import functools
 import io
 import os
@@ -138,8 +139,10 @@ def find(source, split, domain):
     if source in DOWNLOADS:
         return _choose(source, _download(source), split)
     if not path.exists():
+        near = difflib.get_close_matches(source, NAMES, 1)
+        guess = f"did you mean {near[0]}? The names" if near else "the names"
         raise DataError(
-            f"there is no data set or path {source!r}: the names are {', '.join(NAMES)}"
+            f"there is no data set or path {source!r}: {guess} are {', '.join(NAMES)}"
         )
     return _path(path, split, domain)
 
