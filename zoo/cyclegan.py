@@ -10,12 +10,12 @@ Adversarial Networks, arXiv:1703.10593.
 The paper's G, F, D_X, D_Y are generator_ab, generator_ba, discriminator_a and
 discriminator_b; its code calls them G_A, G_B, D_B, D_A. h and w are multiples of 4.
 
-    python -m zoo.cyclegan --epochs 5                       glasses on and off, no
-    download python -m zoo.cyclegan --data emoji                     emoji in two styles
-    python -m zoo.cyclegan --data horse2zebra --size 128    or a folder with trainA,
-    trainB python -m zoo.cyclegan --data my/cats --data-b my/dogs  two folders python -m
-    zoo.cyclegan --apply photo.jpg --direction AtoB python -m zoo.cyclegan --evaluate
-    errors beside the baselines
+    python -m zoo.cyclegan --epochs 5                         glasses on and off
+    python -m zoo.cyclegan --data emoji                       emoji in two styles
+    python -m zoo.cyclegan --data horse2zebra --size 128
+    python -m zoo.cyclegan --data my/cats --data-b my/dogs    two folders
+    python -m zoo.cyclegan --apply photo.png --direction AtoB
+    python -m zoo.cyclegan --evaluate                         measures beside baselines
 
 With --apply, photos with sides over 1024 pixels are cut into tiles. Instance
 normalisation works on each tile alone, so that tiles may differ slightly in colour.

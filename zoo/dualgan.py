@@ -13,12 +13,12 @@ images. The gap is its mean value of real images minus that of generated ones. I
 estimates the Wasserstein distance of the two, up to a factor, as long as the weights
 stay in [-clip, clip].
 
-    python -m zoo.dualgan --epochs 5                       glasses on and off, no
-    download python -m zoo.dualgan --data emoji                     emoji in two styles
-    python -m zoo.dualgan --data horse2zebra --size 128 --depth 7 python -m zoo.dualgan
-    --data my/cats --data-b my/dogs  two folders python -m zoo.dualgan --apply photo.jpg
-    --direction AtoB python -m zoo.dualgan --evaluate                       errors
-    beside the baselines
+    python -m zoo.dualgan --epochs 5                          glasses on and off
+    python -m zoo.dualgan --data emoji                        emoji in two styles
+    python -m zoo.dualgan --data horse2zebra --size 128 --depth 7
+    python -m zoo.dualgan --data my/cats --data-b my/dogs     two folders
+    python -m zoo.dualgan --apply photo.png --direction AtoB
+    python -m zoo.dualgan --evaluate                          measures beside baselines
 
 With --apply, photos with sides over 1024 pixels are cut into tiles. Instance
 normalisation works on each tile alone, so that tiles may differ slightly in colour.
