@@ -587,7 +587,7 @@ def test_out_of_memory_names_the_knobs(refused, command, monkeypatch):
 
 
 def test_generate_and_interpolate(command, refused, tmp_path):
-    assert "train it first" in refused(dcgan, "--generate", 4)
+    assert "train it first" in refused(dcgan, "--generate", 4, "--run", "none")
     command(dcgan, "--epochs", 1, *TINY)
     assert command(dcgan, "--generate", 4)[0] == 0
     side = 3 * 28 + 2  # pixels of images are repeated
@@ -681,7 +681,7 @@ def test_evaluate(command, tmp_path, monkeypatch):
         (["--filters", "0"], "--filters"),
         (["--channels", "2"], "--channels"),
         (["--devices", "all"], "JAX"),
-        (["--evaluate"], "train it first"),
+        (["--evaluate", "--run", "none"], "train it first"),
         (["--run", "a.txt"], "a.txt"),
         (["--run", "tiny", "--data", "tiny"], "is a folder of images too"),
         (["--evaluate", ""], "--evaluate is empty"),

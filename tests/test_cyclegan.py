@@ -620,7 +620,7 @@ def test_pairs_and_two_folders_on_the_command_line(command, folder, tmp_path):
         (["--pool", "-1"], "--pool"),
         (["--direction", "up"], "--direction"),
         (["--apply", "nothing.jpg"], "there is no photo"),
-        (["--evaluate"], "train it first"),
+        (["--evaluate", "--run", "none"], "train it first"),
     ],
 )
 def test_mistakes_get_one_line(args, advice, refused, tmp_path):

@@ -12,9 +12,9 @@ from conftest import ROOT
 from zoo.__main__ import models
 
 DOCUMENTS = [
-    ROOT / "README.md",
-    ROOT / "notebooks/MISTAKES.md",
-    ROOT / "data/README.md",
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "data/README.md")),
+    ROOT / "zoo/weights/README.md",
+    *sorted(ROOT.glob("docs/*.md")),
 ]
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -67,5 +67,41 @@ def test_links_lead_somewhere(path):
 
 
 def test_pictures_are_small():
-    pictures = [p for p in (ROOT / "images").rglob("*") if p.suffix in (".png", ".gif")]
+    pictures = list((ROOT / "docs/images").glob("*.png"))
     assert pictures and sum(p.stat().st_size for p in pictures) < 6 * 2**20
+
+
+def test_readme_is_short():
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert text.count("\n") <= 160 and len(text.split()) <= 1600
+
+
+@pytest.mark.parametrize("name", models())
+def test_a_page_for_each_model(name):
+    """With the same headings in the same order, and linked from README."""
+    text = (ROOT / f"docs/{name}.md").read_text("utf-8")
+    assert re.findall(r"(?m)^## (.*)$", text) == [
+        "Try it",
+        "How it works",
+        "Results",
+        "Differences from the paper",
+        "Options worth knowing",
+        "What goes wrong with this model",
+        "The ready generator",
+    ]
+    assert f"docs/{name}.md" in (ROOT / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_have_the_networks_of_the_file(path):
+    """In a cell that can be edited, in lines that fit a page."""
+    code = [
+        "".join(cell["source"])
+        for cell in json.loads(path.read_text("utf-8"))["cells"]
+        if cell["cell_type"] == "code"
+    ]
+    assert all(len(line) <= 88 for cell in code for line in cell.splitlines())
+    if path.stem != "inpaint":  # which has no networks of its own
+        file = (ROOT / f"zoo/{path.stem}.py").read_text("utf-8")
+        chapter = re.search(r"# 1\. .*\n+((?:.*\n)*?)# -{80,}", file)[1].strip()
+        assert chapter in code

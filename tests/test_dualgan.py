@@ -355,7 +355,7 @@ def test_command_line(command, tmp_path, monkeypatch):
         (["--recovery-weights", "1", "-1"], "--recovery-weights"),
         (["--dropout", "1"], "--dropout"),
         (["--apply", "nothing.jpg"], "there is no photo"),
-        (["--deterministic", "--evaluate"], "train it first"),
+        (["--run", "none", "--evaluate"], "train it first"),
     ],
 )
 def test_mistakes_get_one_line(args, advice, refused, tmp_path):

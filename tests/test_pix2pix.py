@@ -619,7 +619,7 @@ def test_pairs_and_sketches_on_the_command_line(command, tmp_path):
         (["--dropout", "1"], "--dropout"),
         (["--norm", "layer"], "--norm"),
         (["--apply", "nothing.jpg"], "there is no photo"),
-        (["--deterministic", "--evaluate"], "train it first"),
+        (["--run", "none", "--evaluate"], "train it first"),
     ],
 )
 def test_mistakes_get_one_line(args, advice, refused, tmp_path):

@@ -4,6 +4,7 @@ Better than nothing, on a photo that they have not seen.
 """
 
 import importlib
+import json
 import shutil
 from pathlib import Path
 
@@ -12,21 +13,65 @@ import keras
 import numpy as np
 import pytest
 from conftest import DEBLUR_TINY, ROOT, SRGAN_TINY
+from conftest import TINY as DCGAN_TINY
 from PIL import Image
 from skimage import data
 
-from zoo import deblur, srgan
+from zoo import dcgan, deblur, srgan
 from zoo.common import metrics
 
 LIMITS = {"srgan": 4e6, "deblur": 6e6}  # bytes
+WEIGHTS = ROOT / "zoo/weights"
+READY = sorted(path.name for path in WEIGHTS.iterdir() if path.is_dir())
 TINY = {"srgan": SRGAN_TINY, "deblur": DEBLUR_TINY}
 MODULES = {"srgan": srgan, "deblur": deblur}
 CAT = data.chelsea()[:288, :448]
 
 
-@pytest.mark.parametrize("name", LIMITS)
-def test_they_are_small(name):
-    assert (ROOT / f"zoo/weights/{name}/generator.keras").stat().st_size < LIMITS[name]
+def test_they_are_small():
+    sizes = {name: (WEIGHTS / name).glob("*.keras") for name in READY}
+    sizes = {name: [f.stat().st_size for f in files] for name, files in sizes.items()}
+    assert max(map(max, sizes.values())) < 15e6 and sum(map(sum, sizes.values())) < 40e6
+
+
+@pytest.mark.parametrize("name", READY)
+def test_each_has_a_card_and_options(name):
+    assert f"\n## {name}\n" in (WEIGHTS / "README.md").read_text("utf-8")
+    options = json.loads((WEIGHTS / name / "options.json").read_text())
+    assert options["model"] == name.partition("-")[0]
+    assert not any("/" in str(value) for value in options.values())  # nobody's paths
+
+
+@pytest.mark.parametrize("name", READY)
+def test_pretrained_in_python(name):
+    module, _, task = name.partition("-")
+    module = importlib.import_module(f"zoo.{module}")
+    classes = {"srgan": "SRGAN", "deblur": "Deblurrer", "dcgan": "DCGAN"}
+    classes |= {"pix2pix": "Pix2Pix", "cyclegan": "CycleGAN", "dualgan": "DualGAN"}
+    gan = getattr(module, classes[name.partition("-")[0]])
+    gan = gan.pretrained(*[task] * bool(task))
+    verb = next(v for v in ("generate", "translate", "upscale", "restore")
+                if hasattr(gan, v))  # fmt: skip
+    made = getattr(gan, verb)(4 if verb == "generate" else CAT[None, :64, :64])
+    assert made.dtype == np.uint8 and made.shape[-1] == 3 and made.std() > 10
+
+
+def test_pretrained_before_a_run(command, refused, tmp_path):
+    """A run is there, and the ready generator is asked for all the same."""
+    assert "--pretrained goes with --generate" in refused(dcgan, "--pretrained")
+    command(dcgan, "--epochs", 1, *DCGAN_TINY)
+    pictures = []
+    for options in ([], ["--pretrained"]):
+        assert command(dcgan, "--generate", 4, *options)[0] == 0
+        pictures.append(iio.imread(tmp_path / "runs/dcgan/output.png"))
+    assert pictures[0].shape != pictures[1].shape  # 28 and 32 pixels
+
+
+def test_without_a_run_the_ready_one_is_used(command, refused):
+    status, out, _ = command(dcgan, "--generate", 4)
+    assert status == 0 and "comes with the zoo is used" in out
+    assert "train it first" in refused(dcgan, "--generate", 4, "--run", "none")
+    assert "--filters" in refused(dcgan, "--generate", 4, "--filters", 3)
 
 
 def test_srgan_enlarges_better_than_bicubic(command, tmp_path):
