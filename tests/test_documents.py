@@ -12,7 +12,15 @@ from conftest import ROOT
 from zoo.__main__ import models
 
 DOCUMENTS = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "data/README.md")),
+    *(
+        ROOT / name
+        for name in (
+            "README.md",
+            "README.zh-CN.md",
+            "CONTRIBUTING.md",
+            "data/README.md",
+        )
+    ),
     ROOT / "zoo/weights/README.md",
     *sorted(ROOT.glob("docs/*.md")),
 ]
@@ -105,3 +113,17 @@ def test_notebooks_have_the_networks_of_the_file(path):
         file = (ROOT / f"zoo/{path.stem}.py").read_text("utf-8")
         chapter = re.search(r"# 1\. .*\n+((?:.*\n)*?)# -{80,}", file)[1].strip()
         assert chapter in code
+
+
+def test_readme_in_chinese_has_the_same():
+    """The same commands, links and pictures, in the same order."""
+    parts = []
+    for name in ("README.md", "README.zh-CN.md"):
+        text = (ROOT / name).read_text("utf-8")
+        code = re.findall(r"(?ms)^```\w*\n(.*?)^```", text)
+        code = [re.sub(r" *#.*", "", block) for block in code]
+        links = re.findall(r"\]\(([^)]+)\)", text)
+        links = [link for link in links if not link.startswith("README")]
+        parts.append((code, links, sorted(re.findall(r"`(?!`)[^`\n]+`", text))))
+    assert parts[0][0] == parts[1][0] and parts[0][1] == parts[1][1]
+    assert set(parts[0][2]) == set(parts[1][2])
