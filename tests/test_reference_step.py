@@ -254,7 +254,7 @@ def test_inpaint_steps_equal_gradient_tape(prior_weight):
     images = random.uniform(-1, 1, (6, *shape)).astype("float32")
     weights = inpaint.context_weights(inpaint.make_masks("half", 6, 32))
     start = random.uniform(-1, 1, (6, 16)).astype("float32")
-    search = inpaint.Search(g, d, images, weights, start, 1, prior_weight, clip=1)
+    search = inpaint.Search(g, d, images, weights, start, prior_weight, clip=1)
     search.compile(keras.optimizers.Adam(0.05))
     z, adam = tf.Variable(start), Adam(0.05, 0.9)
     for _ in range(4):

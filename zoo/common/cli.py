@@ -305,7 +305,7 @@ def parse(parser, argv, actions, free=(), later=()):
 def run_or_ready(name, pretrained=False):
     """The folder of a model's run, or of its ready generator where there is no run."""
     run, ready = Path("runs", name), sources.shipped(f"weights/{name}")
-    if ready and (pretrained or not saved_options(run)):
+    if ready and (pretrained or not any(run.glob("**/generator.keras"))):
         print(f"the ready {name} that comes with the zoo is used")
         return ready
     return run
