@@ -16,9 +16,6 @@ from execute import clean, execute, fingerprint  # noqa: E402
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
-@pytest.mark.skip(
-    reason="the notebooks are written anew for the new form of the models"
-)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_outputs_are_of_this_code(path):
     notebook = nbformat.read(path, as_version=4)
@@ -101,9 +98,6 @@ def test_who_has_moved(drawn):
     assert watch.moved() == ["a"] and watch.moved() == []
 
 
-@pytest.mark.skip(
-    reason="the notebooks are written anew for the new form of the models"
-)
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_cell_runs(path):
