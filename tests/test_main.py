@@ -319,6 +319,10 @@ def site(tmp_path_factory):
     return installed(tmp_path_factory.mktemp("pip") / "site-packages")
 
 
+# What DCGAN says of the faces.
+FEW = ["warning: 80 images are few: expect noise, or copies"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name, backend", [*((name, FASTEST) for name in SMALL), ("dcgan", "tensorflow")]
@@ -335,7 +339,8 @@ def test_a_copy_does_what_the_zoo_does(name, backend, tmp_path, capsys, site):
         line.replace(f"python {name}.py", f"python -m zoo.{name}") for line in out
     ] == our_out
     assert f"  python {name}.py --epochs 2   to train on" in out
-    assert err == our_err == []
+    few = FEW if name == "dcgan" else []
+    assert err == our_err == few
     history = (there / f"runs/{name}/history.csv").read_text()
     assert history == (elsewhere / f"runs/{name}/history.csv").read_text()
     # Where a zoo is installed too, both ways of calling go on with the same run. The
@@ -344,7 +349,7 @@ def test_a_copy_does_what_the_zoo_does(name, backend, tmp_path, capsys, site):
         f"{FILE}\nsys.argv[:] = ['zoo.{name}', *sys.argv[1:-1], '3']\n{MODULE}{WHERE}"
     )
     out, err = finish(start(code, [f"{name}.py", *args, 2], there, [site], backend))
-    assert err == []
+    assert err == 2 * few
     assert [line for line in out if "going on" in line] == [
         f"runs/{name}: going on after epoch {epoch}" for epoch in (1, 2)
     ]
@@ -360,7 +365,7 @@ def test_a_copied_inpaint(tmp_path, site):
     code = f"{FILE}\nsys.argv = ['inpaint.py', '--iterations', '2']\n{FILE}"
     args = ["dcgan.py", "--epochs", 1, *TINY]
     out, err = finish(start(code, args, tmp_path))
-    assert "wrote runs/inpaint/output.png" in out and err == []
+    assert "wrote runs/inpaint/output.png" in out and err == FEW
 
 
 @pytest.mark.parametrize("name", [*MODELS, *(f"common/{name}" for name in COMMON)])

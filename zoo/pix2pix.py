@@ -762,7 +762,7 @@ def main(argv=None):
             run.load_trained(o, gan)
         if o.evaluate:
             train, test = None, load(*cli.held_out(o))
-            if o.task != "colorize" and not o.weights:
+            if o.task != "colorize" and (o.ready or not o.weights):
                 train = load(o.data, "train")
                 train.jitter = 1  # like the test images
             print(f"on {min(test.count, MOST)} images")
