@@ -24,8 +24,8 @@ from PIL import Image
 
 HERE = Path(__file__).parent
 NOISE = re.compile(
-    r"(?m)^(WARNING: All log messages|[IWE]0000 |To enable the following).*\n?"
-    r"|\S*/site-packages/"
+    r"(?m)^(WARNING: All log|WARNING:tensorflow:|[IWE]0000 |To enable the following)"
+    r".*\n?|\S*/site-packages/"
 )
 
 # So few steps are over before they would be compiled.
