@@ -16,6 +16,7 @@ from pathlib import Path
 import h5py
 
 HERE = Path(__file__).parent
+NEWER = ("quantization_config", "renorm")  # arguments of layers since Keras 3.10
 KEPT = ("generator", "discriminator", "generator_ab", "generator_ba", "srresnet")
 
 
@@ -29,8 +30,22 @@ def halved(file):
                 with h5py.File(io.BytesIO(data)) as f, h5py.File(weights, "w") as g:
                     copy(f, g)
                 data = weights.getvalue()
+            if name == "config.json":
+                data = json.dumps(plain(json.loads(data))).encode()
             new.writestr(name, data, zipfile.ZIP_DEFLATED)
     return packed.getvalue()
+
+
+def plain(config):
+    """The configuration without what Keras 3.10 does not know and refuses."""
+    if isinstance(config, list):
+        return [plain(each) for each in config]
+    if not isinstance(config, dict):
+        return config
+    if str(config.get("module", "")).startswith("keras.src.ops"):
+        config = config | {"config": dict(config["config"])}
+        config["config"].pop("name", None)
+    return {n: plain(value) for n, value in config.items() if not n.startswith(NEWER)}
 
 
 def copy(group, other):
